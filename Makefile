@@ -1,0 +1,58 @@
+# Everything starts from a plain python3 (>= 3.11, with venv): `make demo`, `make test`.
+# uv lives in an environment of its own, because `uv pip sync` removes whatever the lock does not name.
+PYTHON ?= python3
+UV := .uv/bin/uv
+BIN := .venv/bin
+SYNCED := .venv/.synced
+export UV_PYTHON_DOWNLOADS := never
+export UV_NO_CONFIG := 1
+# What Dagster, GDAL and gcsfs would otherwise do behind our back.
+export DAGSTER_DISABLE_TELEMETRY := 1
+
+.PHONY: help demo dev test test-fast lint format lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: $(SYNCED) ## a backfill of 3 days x 2 AOIs against the sandbox [IMAGERY=folder of rasters]
+	$(BIN)/up42-pipelines demo $(if $(IMAGERY),--imagery "$(IMAGERY)")
+
+dev: $(SYNCED) ## the sandbox and the Dagster UI on http://127.0.0.1:3000 [IMAGERY=folder] [PORT=3000]
+	$(BIN)/up42-pipelines demo --ui --port $(or $(PORT),3000) $(if $(IMAGERY),--imagery "$(IMAGERY)")
+
+test: $(SYNCED) ## the whole suite
+	$(BIN)/python -m pytest
+
+test-fast: $(SYNCED) ## the suite without the slow part
+	$(BIN)/python -m pytest -m "not slow and not browser"
+
+lint: $(SYNCED) ## style, types, import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(SYNCED) ## rewrite the style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(UV) ## resolve requirements/*.in and pyproject.toml again
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  requirements/uv.in -o requirements/uv.txt
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' \
+	  pyproject.toml --all-extras requirements/dev.in -o requirements/dev.txt
+
+clean: ## remove what make created
+	rm -rf .venv .uv .demo .dev .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(UV): requirements/uv.txt
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements/uv.txt
+	@touch $@
+
+# --compile-bytecode: without it every Dagster child process compiles its imports again (1.3 s instead of 0.6 s for dagster alone).
+$(SYNCED): $(UV) requirements/dev.txt pyproject.toml
+	test -x $(BIN)/python || $(UV) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements/dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
+	@touch $@
