@@ -1,0 +1,101 @@
+"""Reading UP42's error bodies: three generations of shapes, one error tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+from up42_pipelines.errors import (
+    ApiError,
+    InvalidRequest,
+    LegalBlock,
+    NotAuthorized,
+    NotFound,
+    RateLimited,
+    ServerProblem,
+)
+
+_REQUEST_ID_HEADERS = ("x-request-id", "x-correlation-id", "x-b3-traceid", "x-cloud-trace-context", "traceparent")
+"""UP42 documents none; these are what its kind of gateway sends."""
+
+_CLASSES: dict[int, type[ApiError]] = {
+    400: InvalidRequest,
+    401: NotAuthorized,
+    403: NotAuthorized,
+    404: NotFound,
+    422: InvalidRequest,
+    429: RateLimited,
+    451: LegalBlock,
+}
+_ADVICE = {
+    401: "The token was renewed and refused again: check that the user may use this workspace",
+    403: "The user's role or plan does not allow this",
+    429: "Lower the number of concurrent runs, or try later",
+    451: "Accept the EULA or request access to the collection in the UP42 console, then run again",
+}
+_FIRST_SERVER_ERROR = 500
+
+
+def error_of(response: requests.Response) -> ApiError:
+    """The error of an answer outside 2xx."""
+    try:
+        body = response.json()
+    except requests.exceptions.JSONDecodeError:
+        body = response.text
+    title, detail = describe(body)
+    return _build(response, response.status_code, title or response.reason or "no reason given", detail, body)
+
+
+def legacy_error_of(response: requests.Response, body: Any) -> ApiError | None:
+    """The error inside a 200 of the v1 API (`{"data": null, "error": {...}}`), or None."""
+    if not isinstance(body, Mapping) or body.get("error") is None or body.get("data") is not None:
+        return None
+    title, detail = describe(body)
+    code = body["error"].get("code") if isinstance(body["error"], Mapping) else None
+    status = code if isinstance(code, int) else response.status_code
+    return _build(response, status, title or "error", detail, body)
+
+
+def describe(body: Any) -> tuple[str | None, str | None]:
+    """Title and detail of an error body.
+
+    Shapes: v1 `{"error": {"code", "message", "details"}}`, v2 `{"title", "status", "detail"}`, glossary
+    `{"code", "message", "details"}`, processing `{"title", "schema-error" | "errors": [{"name", "message"}]}`,
+    Keycloak `{"error", "error_description"}`, STAC API `{"code", "description"}`, and plain text.
+    """
+    if isinstance(body, str):
+        return (body.strip()[:300] or None), None
+    if not isinstance(body, Mapping):
+        return None, None
+    error = body.get("error")
+    if isinstance(error, Mapping):
+        return _text(error.get("message") or error.get("code")), _text(error.get("details"))
+    if error is not None:
+        return _text(body.get("error_description") or error), None
+    title = _text(body.get("title") or body.get("message") or body.get("description"))
+    problems = body.get("errors")
+    if isinstance(problems, list) and problems:
+        named = [p for p in problems if isinstance(p, Mapping)]
+        return title, "; ".join(": ".join(filter(None, (_text(p.get("name")), _text(p.get("message"))))) for p in named)
+    return title, _text(body.get("detail") or body.get("details") or body.get("schema-error"))
+
+
+def _text(value: Any) -> str | None:
+    return None if value in (None, "", {}, []) else str(value)
+
+
+def _build(response: requests.Response, status: int, title: str, detail: str | None, body: Any) -> ApiError:
+    kind = _CLASSES.get(status, ServerProblem if status >= _FIRST_SERVER_ERROR else ApiError)
+    request_id = next((response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers), None)
+    return kind(
+        method=str(response.request.method),
+        url=str(response.url).split("?", 1)[0],
+        status=status,
+        title=title,
+        detail=detail,
+        request_id=request_id,
+        body=body,
+        advice=_ADVICE.get(status),
+    )

@@ -1,0 +1,246 @@
+"""The one way to UP42: authentication, time-outs, retries, errors. Used by our calls and by pystac-client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import MaxRetryError, NewConnectionError
+from urllib3.util.retry import Retry
+
+from up42_pipelines import __version__
+from up42_pipelines.api.auth import CLIENT_ID, TOKEN_PATH, Credentials, Token, TokenSource
+from up42_pipelines.api.problems import error_of, legacy_error_of
+from up42_pipelines.api.regions import Hosts
+from up42_pipelines.errors import AnswerLost, UnexpectedAnswer, Unreachable, WrongCredentials
+
+USER_AGENT = f"up42-pipelines/{__version__}"
+RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a call may take and how often a safe call is tried again.
+
+    Attributes:
+        connect_s: seconds to wait for a connection.
+        read_s: seconds to wait between two pieces of an answer.
+        retries: further tries of a safe call after 429, 5xx or a connection error.
+        backoff_s: first pause between tries; doubles each time, plus up to as much at random.
+        longest_pause_s: cap of one pause, a `Retry-After` of the server included.
+    """
+
+    connect_s: float = 10.0
+    read_s: float = 60.0
+    retries: int = 5
+    backoff_s: float = 0.5
+    longest_pause_s: float = 60.0
+
+
+class Transport:
+    """Sends requests to one UP42 on behalf of one user. Safe to share between threads.
+
+    The bearer token goes to the API and authentication hosts only, whatever URL is asked for.
+
+    Args:
+        hosts: base URLs.
+        credentials: whose account is used. No request is made before the first call.
+        patience: time-outs and retries.
+        clock: seconds, monotonic; decides when a token is renewed.
+    """
+
+    def __init__(
+        self,
+        hosts: Hosts,
+        credentials: Credentials,
+        *,
+        patience: Patience | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.hosts, self._credentials = hosts, credentials
+        self.patience = patience or Patience()
+        self._tokens = TokenSource(self._fetch_token, clock=clock)
+        # A session has one retry rule per URL prefix, hence two sessions: safe calls and calls that go out once.
+        self._retrying = _session(
+            Retry(
+                total=self.patience.retries,
+                status_forcelist=RETRIED_STATUSES,
+                allowed_methods=None,
+                backoff_factor=self.patience.backoff_s,
+                backoff_jitter=self.patience.backoff_s,
+                backoff_max=self.patience.longest_pause_s,
+                retry_after_max=self.patience.longest_pause_s,  # type: ignore[arg-type]  # seconds; fractions work
+                raise_on_status=False,
+            )
+        )
+        self._once = _session(Retry(total=0, raise_on_status=False))
+
+    def __repr__(self) -> str:
+        return f"Transport({self.hosts.api})"
+
+    def send(
+        self,
+        method: str,
+        target: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        once: bool = False,
+    ) -> requests.Response:
+        """Send one request with the bearer token and return the 2xx answer.
+
+        A 401 is answered by one fresh token and one more try: the server has not carried the request out.
+
+        Args:
+            method: HTTP method.
+            target: path below the API base, or a full URL (a paging link).
+            params: query; a list value becomes repeated keys.
+            json: body.
+            headers: further headers.
+            once: for calls that spend money: sent a single time, redirects not followed, never retried.
+
+        Raises:
+            ApiError: any answer outside 2xx, as its subclass for the status.
+            Unreachable: no connection; the request was not carried out.
+            AnswerLost: the connection broke or timed out after the request left.
+        """
+        url = target if "://" in target else f"{self.hosts.api}{target}"
+        ours = _origin(url) in (_origin(self.hosts.api), _origin(self.hosts.auth))
+        response = None
+        for renewed in (False, True):
+            token = self._tokens.get() if ours else None
+            sent = {**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
+            response = self._exchange(method, url, params=params, json=json, headers=sent, once=once)
+            if response.status_code != requests.codes.unauthorized or token is None or renewed:
+                break
+            self._tokens.refuse(token)
+        assert response is not None  # noqa: S101 - the loop runs at least once
+        if not response.ok or response.is_redirect:
+            raise error_of(response)
+        return response
+
+    def json(self, method: str, target: str, **options: Any) -> Any:
+        """The decoded JSON body of `send`.
+
+        Raises:
+            UnexpectedAnswer: the body is not JSON.
+            ApiError: also for the older calls that answer 200 with an `error` object in the body.
+        """
+        response = self.send(method, target, **options)
+        try:
+            body = response.json()
+        except requests.exceptions.JSONDecodeError as error:
+            raise UnexpectedAnswer(f"{method} {response.url}: not JSON: {response.text[:200]!r}.") from error
+        legacy = legacy_error_of(response, body)
+        if legacy is not None:
+            raise legacy
+        return body
+
+    def close(self) -> None:
+        """Close idle connections; the transport can still be used afterwards."""
+        self._retrying.close()
+        self._once.close()
+
+    def _fetch_token(self) -> Token:
+        form = {
+            "grant_type": "password",
+            "username": self._credentials.username,
+            "password": self._credentials.password,
+            "client_id": CLIENT_ID,
+            "scope": "openid",
+        }
+        url = f"{self.hosts.auth}{TOKEN_PATH}"
+        response = self._exchange("POST", url, form=form)
+        if response.status_code in (400, 401):
+            reason = error_of(response)
+            raise WrongCredentials(
+                method="POST",
+                url=url,
+                status=response.status_code,
+                title=reason.title,
+                detail=reason.detail,
+                request_id=reason.request_id,
+                body=reason.body,
+                advice="Check UP42_USERNAME and UP42_PASSWORD, and that they belong to this region",
+            )
+        if not response.ok:
+            raise error_of(response)
+        try:
+            body = response.json()
+            return Token(value=str(body["access_token"]), lifetime_s=float(body.get("expires_in", 300)))
+        except (requests.exceptions.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise UnexpectedAnswer(f"POST {url}: a token answer without `access_token`.") from error
+
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        once: bool = False,
+    ) -> requests.Response:
+        session = self._once if once else self._retrying
+        try:
+            return session.request(
+                method,
+                url,
+                params=params,
+                json=json,
+                data=form,
+                headers=headers,
+                timeout=(self.patience.connect_s, self.patience.read_s),
+                allow_redirects=not once,
+            )
+        except requests.exceptions.ConnectTimeout as error:
+            raise Unreachable(_not_reached(method, url, error)) from error
+        except requests.exceptions.ConnectionError as error:
+            if _never_connected(error):
+                raise Unreachable(_not_reached(method, url, error)) from error
+            raise AnswerLost(_lost(method, url, error)) from error
+        except requests.exceptions.RequestException as error:
+            raise AnswerLost(_lost(method, url, error)) from error
+
+
+def _session(retry: Retry) -> requests.Session:
+    session = requests.Session()
+    session.headers["User-Agent"] = USER_AGENT
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # cookies would be shared state between threads
+    adapter = HTTPAdapter(max_retries=retry)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
+    cause = error.args[0] if error.args else None
+    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
+    return isinstance(reason, NewConnectionError)
+
+
+def _not_reached(method: str, url: str, error: Exception) -> str:
+    why = _reason(error)
+    return f"{method} {url}: UP42 cannot be reached ({why}). Check the network and the base URL; nothing was sent."
+
+
+def _lost(method: str, url: str, error: Exception) -> str:
+    return f"{method} {url}: no answer came back ({_reason(error)}); the request may have been carried out."
+
+
+def _reason(error: Exception) -> str:
+    cause = error.args[0] if error.args else error
+    return str(getattr(cause, "reason", cause)).rsplit(": ", 1)[-1]
