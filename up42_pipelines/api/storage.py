@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import pystac
 import pystac_client
+from pydantic import AwareDatetime
 from pystac_client.stac_api_io import StacApiIO
 
+from up42_pipelines.api.paging import spring_pages
+from up42_pipelines.api.records import Record
 from up42_pipelines.api.transport import Transport
 from up42_pipelines.errors import UnexpectedAnswer
 
 STAC_PATH = "/v2/assets/stac/"
 _ASSETS_PATH = "/v2/assets/"
 _PAGE_SIZE = 100
+
+
+class StoredAsset(Record):
+    """One delivery in storage as UP42's asset list shows it: usually an archive that becomes STAC items.
+
+    Attributes:
+        size: bytes.
+        geospatial_metadata_extraction_status: SUCCESSFUL, FAILED, IN_PROGRESS or NOT_PROCESSED: whether STAC items
+            have been made of it.
+    """
+
+    id: str
+    name: str | None = None
+    size: int | None = None
+    content_type: str | None = None
+    order_id: str | None = None
+    tags: tuple[str, ...] | None = None
+    created_at: AwareDatetime | None = None
+    geospatial_metadata_extraction_status: str | None = None
 
 
 class TransportStacIO(StacApiIO):
@@ -61,6 +84,19 @@ class Storage:
         same_order = {"op": "=", "args": [{"property": "order_id"}, order_id]}
         search = self.stac.search(method="POST", filter=same_order, filter_lang="cql2-json", limit=_PAGE_SIZE)
         return sorted(search.items(), key=lambda item: item.id)
+
+    def assets_of_order(self, order_id: str) -> list[StoredAsset]:
+        """The deliveries of an order in storage so far, whether or not STAC items exist for them.
+
+        UP42 offers a text search over name, title and order id for this; other hits are dropped here.
+        """
+
+        def fetch(page: Mapping[str, Any]) -> Mapping[str, Any]:
+            body: Mapping[str, Any] = self._transport.json("GET", "/v2/assets", params={"search": order_id, **page})
+            return body
+
+        found = (StoredAsset.parse(row) for row in spring_pages(fetch))
+        return [asset for asset in found if asset.order_id == order_id]
 
     def download_url(self, asset: str) -> str:
         """A signed URL of an asset, valid for 5 minutes; anyone who has it can read the asset.

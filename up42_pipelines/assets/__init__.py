@@ -1,0 +1,9 @@
+"""Asset factories: `scenes -> orders -> stac_items -> cogs`, one set per pipeline."""
+
+from up42_pipelines.assets.cogs import cogs_asset
+from up42_pipelines.assets.orders import orders_asset
+from up42_pipelines.assets.pipeline import Pipeline
+from up42_pipelines.assets.scenes import scenes_asset
+from up42_pipelines.assets.stac_items import stac_items_asset
+
+__all__ = ["Pipeline", "cogs_asset", "orders_asset", "scenes_asset", "stac_items_asset"]

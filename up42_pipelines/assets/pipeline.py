@@ -1,0 +1,78 @@
+"""What an ingestion pipeline is made of, and what its assets share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from up42_pipelines.api import Order, Up42Client
+from up42_pipelines.errors import Up42Error
+from up42_pipelines.ordering.aoi import Aoi, read_aoi
+from up42_pipelines.ordering.keys import OrderTags, partition_tag
+from up42_pipelines.ordering.selection import SelectionRules
+from up42_pipelines.partitions import aoi_of
+
+NO_ORDER_FAILED = "no_order_failed"
+"""The asset check on `orders` that the sensor turns red when UP42 gives an order up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """One ingestion pipeline: what is looked for, where, and how much an order may cost.
+
+    Attributes:
+        name: part of job and sensor names and of the order tags. Renaming it forgets the orders placed so far.
+        aois: path or fsspec URL of a GeoJSON file by AOI name; read when a partition runs, not before.
+        partitions: date x AOI, see `partitions.date_by_aoi`.
+        collection: UP42 collection, for example `phr`.
+        data_product: id or name of one of its data products.
+        selection: which of the scenes found are bought.
+        max_credits_per_order: an order estimated above is refused; None for no ceiling.
+        key_prefix: of the asset keys, for several pipelines in one code location.
+        group: asset group.
+        owners: e-mails or `team:name`.
+    """
+
+    name: str
+    aois: Mapping[str, str]
+    partitions: dg.MultiPartitionsDefinition
+    collection: str
+    data_product: str
+    selection: SelectionRules = field(default_factory=SelectionRules)
+    max_credits_per_order: float | None = None
+    key_prefix: Sequence[str] = ()
+    group: str = "up42"
+    owners: Sequence[str] = ()
+
+    def key(self, name: str) -> dg.AssetKey:
+        """The asset key of one of the pipeline's assets."""
+        return dg.AssetKey([*self.key_prefix, name])
+
+    def aoi(self, partition_key: str) -> Aoi:
+        """The AOI of a partition.
+
+        Raises:
+            AoiRejected: the file breaks one of UP42's rules.
+        """
+        return read_aoi(self.aois[aoi_of(partition_key)])
+
+    def orders_of(self, client: Up42Client, partition_key: str) -> list[tuple[Order, OrderTags]]:
+        """The partition's orders as UP42 has them now, oldest first: the tags are the record, not Dagster."""
+        found = []
+        for order in client.orders.list(tags=[partition_tag(self.name, partition_key)], sort="createdAt,asc"):
+            tags = OrderTags.read(order.tags)
+            if tags is not None and (tags.pipeline, tags.partition) == (self.name, partition_key):
+                found.append((order, tags))
+        return found
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn our errors into one Dagster failure that says what to do; anything else is a bug and passes."""
+    try:
+        yield
+    except Up42Error as error:
+        raise dg.Failure(f"{what}: {error}", metadata={"error": dg.MetadataValue.text(type(error).__name__)}) from error

@@ -1,0 +1,119 @@
+"""`scenes`: what the archive has for a partition, and which of it is worth buying. Free."""
+
+import dagster as dg
+import pystac
+from shapely.geometry import mapping, shape
+
+from up42_pipelines.api import Scene
+from up42_pipelines.assets.pipeline import Pipeline, explained
+from up42_pipelines.assets.previews import map_picture, picture, thumbnail
+from up42_pipelines.errors import Up42Error
+from up42_pipelines.ordering.selection import Choice, Selection, select_scenes
+from up42_pipelines.partitions import day_of
+from up42_pipelines.resources import Up42Resource
+
+COVERAGE = "up42:aoi_coverage_percent"
+HOST = "up42:host"
+_MAX_ROWS = 100
+
+
+def scenes_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
+    """The asset that searches the archive for a partition's day and AOI and selects scenes.
+
+    Its value is a STAC ItemCollection of the scenes chosen, in order of preference; possibly empty.
+    """
+
+    @dg.asset(
+        key=pipeline.key("scenes"),
+        partitions_def=pipeline.partitions,
+        group_name=pipeline.group,
+        owners=list(pipeline.owners),
+        kinds={"up42", "stac"},
+        tags={"up42/pipeline": pipeline.name},
+        io_manager_key="stac_io_manager",
+        description=f"Archive scenes of `{pipeline.collection}` chosen for a day and an AOI. Searching is free.",
+    )
+    def scenes(context: dg.AssetExecutionContext, up42: Up42Resource) -> dg.MaterializeResult[pystac.ItemCollection]:
+        with explained(f"Searching scenes for {context.partition_key}"):
+            aoi = pipeline.aoi(context.partition_key)
+            catalog = up42.client.catalog
+            host = catalog.collection(pipeline.collection).host
+            start, end = day_of(context.partition_time_window)
+            found = list(
+                catalog.search(
+                    host, collections=[pipeline.collection], intersects=mapping(aoi.geometry), start=start, end=end
+                )
+            )
+            selection = select_scenes(found, aoi.geometry, pipeline.selection)
+            context.log.info(f"{len(found)} scenes found, {len(selection.chosen)} chosen")
+            items = pystac.ItemCollection([_item(choice, host) for choice in selection.chosen])
+            metadata: dict[str, dg.MetadataValue] = {
+                "scenes_found": dg.MetadataValue.int(len(found)),
+                "scenes_chosen": dg.MetadataValue.int(len(selection.chosen)),
+                "aoi_km2": dg.MetadataValue.float(round(aoi.area_km2, 4)),
+                "map": map_picture(
+                    aoi.geometry,
+                    {scene.id: shape(scene.geometry) for scene in _drawable(selection)},
+                    faded=[rejection.scene.id for rejection in selection.rejected],
+                ),
+            }
+            if selection.rejected:
+                metadata["rejected"] = dg.MetadataValue.table(_rejected_rows(selection))
+            if selection.chosen:
+                metadata["chosen"] = dg.MetadataValue.table(_chosen_rows(selection))
+                best = selection.chosen[0]
+                metadata["coverage_percent"] = dg.MetadataValue.float(round(best.coverage_percent, 2))
+                if best.scene.cloud_cover_percent is not None:
+                    metadata["cloud_cover_percent"] = dg.MetadataValue.float(best.scene.cloud_cover_percent)
+                metadata["quicklook"] = _quicklook(context, up42, host, best.scene)
+            return dg.MaterializeResult(value=items, metadata=metadata)
+
+    return scenes
+
+
+def _item(choice: Choice[Scene], host: str) -> pystac.Item:
+    item = choice.scene.to_item()
+    item.properties[COVERAGE] = round(choice.coverage_percent, 3)
+    item.properties[HOST] = host
+    return item
+
+
+def _drawable(selection: Selection[Scene]) -> list[Scene]:
+    scenes = [choice.scene for choice in selection.chosen] + [rejection.scene for rejection in selection.rejected]
+    return [scene for scene in scenes if scene.geometry.get("type") in ("Polygon", "MultiPolygon")]
+
+
+def _quicklook(context: dg.AssetExecutionContext, up42: Up42Resource, host: str, scene: Scene) -> dg.MetadataValue:
+    try:
+        image = up42.client.catalog.quicklook(host, scene.id)
+    except Up42Error as error:  # a picture is not worth a failed partition
+        context.log.warning(f"No quicklook of {scene.id}: {error}")
+        return dg.MetadataValue.text("not available")
+    small = thumbnail(image) if image else None
+    return picture(small) if small else dg.MetadataValue.text("the scene has none")
+
+
+def _chosen_rows(selection: Selection[Scene]) -> list[dg.TableRecord]:
+    return [
+        dg.TableRecord(
+            {
+                "scene": choice.scene.id,
+                "acquired": choice.scene.acquired.isoformat(timespec="seconds"),
+                "cloud cover %": _number(choice.scene.cloud_cover_percent),
+                "AOI covered %": round(choice.coverage_percent, 1),
+                "resolution m": _number(choice.scene.resolution),
+            }
+        )
+        for choice in selection.chosen[:_MAX_ROWS]
+    ]
+
+
+def _rejected_rows(selection: Selection[Scene]) -> list[dg.TableRecord]:
+    return [
+        dg.TableRecord({"scene": rejection.scene.id, "reason": rejection.reason})
+        for rejection in selection.rejected[:_MAX_ROWS]
+    ]
+
+
+def _number(value: float | None) -> float | str:
+    return "unknown" if value is None else value

@@ -1,0 +1,117 @@
+"""`stac_items`: what UP42 has delivered for a partition so far. Skips while there is nothing."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pystac
+from shapely.geometry import shape
+
+from up42_pipelines.api import Order
+from up42_pipelines.assets.pipeline import Pipeline, explained
+from up42_pipelines.assets.previews import map_picture
+from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of, digest
+from up42_pipelines.resources import Up42Resource
+
+ORDER_ID = "up42-order:id"
+
+
+def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
+    """The asset that lists a partition's delivered STAC items in UP42's storage.
+
+    The orders are read from UP42 (by their partition tag), not from the upstream value: a run that died after
+    placing an order loses nothing. Its value is a STAC ItemCollection with UP42's hrefs. Before anything is
+    delivered the asset skips: the run succeeds, downstream is skipped, and the sensor comes back later.
+    """
+
+    @dg.asset(
+        key=pipeline.key("stac_items"),
+        deps=[pipeline.key("orders")],
+        partitions_def=pipeline.partitions,
+        group_name=pipeline.group,
+        owners=list(pipeline.owners),
+        kinds={"up42", "stac"},
+        tags={"up42/pipeline": pipeline.name},
+        io_manager_key="stac_io_manager",
+        output_required=False,
+        description=(
+            "STAC items that UP42 has delivered for the partition's orders. Skips while UP42 is still working; the "
+            "order status sensor launches it again when something arrives."
+        ),
+    )
+    def stac_items(
+        context: dg.AssetExecutionContext, up42: Up42Resource
+    ) -> Iterator[dg.MaterializeResult[pystac.ItemCollection]]:
+        with explained(f"Reading the delivery for {context.partition_key}"):
+            client = up42.client
+            deliveries = [
+                (
+                    order,
+                    delivery_of(
+                        order, client.storage.assets_of_order(order.id), client.storage.items_of_order(order.id)
+                    ),
+                )
+                for order, _ in pipeline.orders_of(client, context.partition_key)
+            ]
+        for order, delivery in deliveries:
+            context.log.info(f"order {order.id}: {delivery.state}. {delivery.reason}")
+        items = [item for _, delivery in deliveries for item in delivery.items]
+        states = {delivery.state for _, delivery in deliveries}
+        if deliveries and not items and states == {DeliveryState.FAILED}:
+            reasons = " ".join(f"Order {order.id}: {delivery.reason}" for order, delivery in deliveries)
+            raise dg.Failure(
+                f"Nothing will be delivered for {context.partition_key}. {reasons} To buy again, materialize `orders` "
+                "with a higher `generation` in its config.",
+                metadata={"orders": _table(deliveries)},
+            )
+        if deliveries and not items:
+            context.log.info("Waiting for UP42: skipped. The order status sensor continues when data arrives.")
+            return
+        yield dg.MaterializeResult(
+            value=pystac.ItemCollection(items),
+            metadata=_metadata(pipeline, context.partition_key, deliveries, items),
+            data_version=dg.DataVersion(digest(item.id for item in items)),
+        )
+
+    return stac_items
+
+
+def _metadata(
+    pipeline: Pipeline,
+    partition_key: str,
+    deliveries: list[tuple[Order, Delivery]],
+    items: list[pystac.Item],
+) -> dict[str, dg.MetadataValue]:
+    complete = sum(delivery.state is DeliveryState.COMPLETE for _, delivery in deliveries)
+    metadata: dict[str, dg.MetadataValue] = {
+        "items": dg.MetadataValue.int(len(items)),
+        "orders_complete": dg.MetadataValue.int(complete),
+        "orders_open": dg.MetadataValue.int(
+            sum(delivery.state in (DeliveryState.WAITING, DeliveryState.PARTIAL) for _, delivery in deliveries)
+        ),
+    }
+    if deliveries:
+        metadata["orders"] = _table(deliveries)
+    clouds = [cover for item in items if (cover := item.properties.get("eo:cloud_cover")) is not None]
+    if clouds:
+        metadata["cloud_cover_percent"] = dg.MetadataValue.float(float(max(clouds)))
+    if items:
+        footprints = {item.id: shape(item.geometry) for item in items if item.geometry}
+        metadata["map"] = map_picture(pipeline.aoi(partition_key).geometry, footprints)
+    return metadata
+
+
+def _table(deliveries: list[tuple[Order, Delivery]]) -> dg.MetadataValue:
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "order": order.id,
+                    "status": str(order.status),
+                    "delivery": str(delivery.state),
+                    "items": len(delivery.items),
+                    "reason": delivery.reason,
+                }
+            )
+            for order, delivery in deliveries[:100]
+        ]
+    )

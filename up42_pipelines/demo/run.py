@@ -1,0 +1,144 @@
+"""The demo itself: a sandbox, a Dagster daemon, a backfill, and somebody watching until everything has arrived."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+from rich.console import Console
+from rich.live import Live
+
+from up42_pipelines.api import Credentials, Hosts, Up42Client
+from up42_pipelines.demo.overview import save_overview
+from up42_pipelines.demo.places import (
+    IMAGERY_COLLECTION,
+    IMAGERY_PRODUCT,
+    Places,
+    imagery_places,
+    ready_places,
+)
+from up42_pipelines.demo.processes import Children
+from up42_pipelines.demo.report import prove, table
+from up42_pipelines.demo.standing import Observer, Standing
+from up42_pipelines.demo.workplace import SANDBOX_PASSWORD, SANDBOX_USER, Workplace
+from up42_pipelines.errors import Up42Error
+from up42_pipelines.lake import Lake
+
+PIPELINE = "optical_archive"
+SPEED = 60.0
+LONGEST_S = 600.0
+_PAUSE_S = 1.0
+
+
+def run_demo(*, project: Path, folder: Path, imagery: Path | None, seed: int, console: Console) -> int:
+    """Run the demo and say whether all is well: 0 when nothing is missing or invalid, 1 otherwise.
+
+    Orders that UP42 itself gives up (the sandbox does, now and then) are shown, and are no fault of the demo.
+
+    Args:
+        project: the checkout.
+        folder: where lake, sandbox state, Dagster instance, logs and overview are kept.
+        imagery: folder of rasters that the sandbox sells; None for synthetic imagery.
+        seed: of the sandbox's chances.
+        console: where to show it.
+    """
+    started = time.monotonic()
+    place = Workplace(folder=folder, project=project)
+    place.prepare(fresh_instance=True)
+    with Children(folder, place.logs) as children:
+        url = start_sandbox(children, place, port=0, imagery=imagery, seed=seed)
+        client = Up42Client(Credentials(username=SANDBOX_USER, password=SANDBOX_PASSWORD), Hosts.of(api_url=url))
+        places = imagery_places(client, folder / "aois") if imagery else ready_places(project)
+        place = replace(place, settings=settings(places, imagery=imagery is not None))
+        console.print(f"sandbox at {url}, backfill of {len(places.partition_keys)} partitions, lake {place.lake}")
+        environment = place.environment(url)
+        with dg.DagsterInstance.from_config(str(place.dagster_home)) as instance:
+            command = ["dagster", "job", "backfill", "--job", f"{PIPELINE}_ingest", "--noprompt"]
+            submit = _submit([*command, "--partitions", ",".join(places.partition_keys)], place, environment)
+            daemon = ["dagster._daemon", "run", "-w", str(place.workspace_yaml)]
+            children.start("daemon", daemon, env=environment, cwd=project)
+            collection = IMAGERY_COLLECTION if imagery else "sandbox-optical"
+            observer = Observer(instance, client, Lake(str(place.lake)), pipeline=PIPELINE, collection=collection)
+            standings = _watch(observer, places, children, submit, console)
+    proof = prove(standings)
+    save_overview(standings, folder / "overview.png", columns=len(places.days))
+    console.print(table(standings))
+    console.print(
+        f"{proof.cogs} COGs opened lazily and valid, {proof.items} STAC items valid, "
+        f"overview in {folder / 'overview.png'}, {time.monotonic() - started:.0f} s"
+        if not proof.problems
+        else "\n".join(f"[bold red]problem:[/] {problem}" for problem in proof.problems)
+    )
+    return 1 if proof.problems else 0
+
+
+def start_sandbox(children: Children, place: Workplace, *, port: int, imagery: Path | None, seed: int) -> str:
+    """Start the sandbox as a process of its own and return its base URL."""
+    command = ["up42_pipelines.cli", "sandbox", "--port", str(port), "--state", str(place.sandbox)]
+    command += ["--speed", str(SPEED), "--seed", str(seed)]
+    command += ["--imagery", str(imagery.resolve())] if imagery else []
+    return children.start("sandbox", command, env=place.environment(""), cwd=place.project, first_line=True)
+
+
+def settings(places: Places, *, imagery: bool) -> dict[str, str]:
+    """The pipeline's environment for a demo."""
+    chosen = {
+        "UP42_AOIS": str(places.folder.resolve()),
+        "UP42_START_DATE": f"{min(places.days):%Y-%m-%d}",
+        "UP42_SENSOR_INTERVAL_S": "5",
+    }
+    if imagery:
+        chosen |= {
+            "UP42_COLLECTION": IMAGERY_COLLECTION,
+            "UP42_DATA_PRODUCT": IMAGERY_PRODUCT,
+            "UP42_MAX_SCENES": "1000",
+        }
+    return chosen
+
+
+def _submit(command: Sequence[str], place: Workplace, environment: dict[str, str]) -> subprocess.Popen[str]:
+    """The backfill as a user submits it, beside the daemon's own start, which takes as long."""
+    with (place.logs / "backfill.log").open("w") as log:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter
+            [sys.executable, "-m", *command, "-w", str(place.workspace_yaml)],
+            env=environment,
+            cwd=place.project,
+            stdout=log,
+            stderr=log,
+            text=True,
+        )
+
+
+def _watch(
+    observer: Observer, places: Places, children: Children, submit: subprocess.Popen[str], console: Console
+) -> list[Standing]:
+    deadline = time.monotonic() + LONGEST_S
+    standings: list[Standing] = []
+    told: dict[str, str] = {}
+    with Live(console=console, refresh_per_second=2, transient=True) as live:
+        while time.monotonic() < deadline:
+            if (trouble := children.ended()) is not None:
+                raise Up42Error(f"{trouble} Run the demo again: it continues, and buys nothing twice.")
+            if submit.poll():
+                raise Up42Error(f"The backfill could not be submitted: {children.last_words('backfill')}")
+            standings = observer.look(places.partition_keys)
+            live.update(table(standings))
+            if not console.is_terminal:
+                _tell_changes(standings, told, console)
+            if submit.poll() == 0 and all(one.state.is_settled for one in standings):
+                break
+            time.sleep(_PAUSE_S)
+    submit.wait()
+    return standings
+
+
+def _tell_changes(standings: Sequence[Standing], told: dict[str, str], console: Console) -> None:
+    for one in standings:
+        if told.get(one.key) != one.state:
+            told[one.key] = one.state
+            console.print(f"  {one.key}: {one.state}", highlight=False)

@@ -1,0 +1,194 @@
+"""Where each partition of the demo stands, read from Dagster, UP42 and the lake."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import dagster as dg
+import pystac
+
+from up42_pipelines.api import Order, Up42Client
+from up42_pipelines.lake import Lake, read_item
+from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of
+from up42_pipelines.ordering.keys import OrderTags, pipeline_tag
+
+PARTITION_TAG = "dagster/partition"
+_ACTIVE = (
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+)
+
+
+class State(StrEnum):
+    """How far a partition is."""
+
+    QUEUED = "queued"
+    ORDERING = "ordering"
+    WAITING = "waiting for UP42"
+    LANDING = "landing"
+    DELIVERED = "delivered"
+    EMPTY = "no scenes"
+    ORDER_FAILED = "order failed at UP42"
+    FAILED = "failed"
+
+    @property
+    def is_settled(self) -> bool:
+        """True when nothing more will happen."""
+        return self in (State.DELIVERED, State.EMPTY, State.ORDER_FAILED, State.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One partition.
+
+    Attributes:
+        key: partition key.
+        state: how far it is.
+        detail: order statuses, or the error.
+        orders: its orders at UP42.
+        credits: their price together.
+        items: its items in the lake.
+        seconds: since the first run was launched; None before.
+    """
+
+    key: str
+    state: State
+    detail: str = ""
+    orders: Sequence[Order] = ()
+    credits: int = 0
+    items: Sequence[pystac.Item] = field(default=(), repr=False)
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runs:
+    """The Dagster runs of one partition, newest first."""
+
+    records: Sequence[dg.RunRecord]
+
+    @property
+    def active(self) -> bool:
+        """True while one is queued or running."""
+        return any(record.dagster_run.status in _ACTIVE for record in self.records)
+
+    @property
+    def failure(self) -> bool:
+        """True when the newest one failed."""
+        return bool(self.records) and self.records[0].dagster_run.status == dg.DagsterRunStatus.FAILURE
+
+
+def judge(
+    key: str,
+    runs: Runs,
+    orders: Sequence[tuple[Order, int, Delivery]],
+    landed: Mapping[str, pystac.Item],
+    *,
+    error: str,
+) -> tuple[State, str]:
+    """The state of a partition and a line about it. Pure.
+
+    Args:
+        key: partition key.
+        runs: its runs.
+        orders: its orders with price and delivery.
+        landed: items of these orders in the lake, by id.
+        error: why the newest run failed, when it did.
+    """
+    statuses = ", ".join(str(order.status) for order, _, _ in orders)
+    if not runs.records:
+        return State.QUEUED, ""
+    if not orders:
+        if runs.active:
+            return State.ORDERING, ""
+        return (State.FAILED, error) if runs.failure else (State.EMPTY, f"nothing found for {key}")
+    fetched = all(item.id in landed for _, _, delivery in orders for item in delivery.items)
+    final = all(delivery.state in (DeliveryState.COMPLETE, DeliveryState.FAILED) for _, _, delivery in orders)
+    if final and fetched and not runs.active:
+        failed = [order for order, _, delivery in orders if delivery.state is DeliveryState.FAILED]
+        return (State.ORDER_FAILED, statuses) if failed else (State.DELIVERED, statuses)
+    if runs.failure and not runs.active:
+        return State.FAILED, error
+    arrived = any(delivery.items for _, _, delivery in orders)
+    return (State.LANDING if arrived and not fetched else State.WAITING), statuses
+
+
+class Observer:
+    """Reads the standing of all partitions; asks UP42 for deliveries of orders that changed only."""
+
+    def __init__(
+        self, instance: dg.DagsterInstance, client: Up42Client, lake: Lake, *, pipeline: str, collection: str
+    ) -> None:
+        self._instance, self._client, self._lake = instance, client, lake
+        self._pipeline, self._collection = pipeline, collection
+        self._complete: dict[str, Delivery] = {}
+        self._items: dict[str, pystac.Item] = {}
+
+    def look(self, keys: Sequence[str]) -> list[Standing]:
+        """The standing of each partition, in the order given."""
+        runs = defaultdict(list)
+        for record in self._instance.get_run_records():
+            runs[record.dagster_run.tags.get(PARTITION_TAG, "")].append(record)
+        orders: dict[str, list[tuple[Order, int, Delivery]]] = defaultdict(list)
+        for order in self._client.orders.list(tags=[pipeline_tag(self._pipeline)], sort="createdAt,asc"):
+            tags = OrderTags.read(order.tags)
+            if tags is not None and tags.partition in keys:
+                orders[tags.partition].append((order, tags.credits, self._delivery(order)))
+        return [self._standing(key, Runs(records=runs[key]), orders[key]) for key in keys]
+
+    def _standing(self, key: str, runs: Runs, orders: Sequence[tuple[Order, int, Delivery]]) -> Standing:
+        landed = {}
+        for _, _, delivery in orders:
+            for item in delivery.items:
+                found = self._landed(item.id)
+                if found is not None:
+                    landed[item.id] = found
+        error = self._error(runs.records[0].dagster_run.run_id) if runs.failure else ""
+        state, detail = judge(key, runs, orders, landed, error=error)
+        seconds = None
+        if runs.records:
+            first, last = runs.records[-1], runs.records[0]
+            ended = last.end_time or last.update_timestamp.timestamp()
+            seconds = ended - first.create_timestamp.timestamp()
+        return Standing(
+            key=key,
+            state=state,
+            detail=detail,
+            orders=[order for order, _, _ in orders],
+            credits=sum(price for _, price, _ in orders),
+            items=list(landed.values()),
+            seconds=seconds,
+        )
+
+    def _delivery(self, order: Order) -> Delivery:
+        known = self._complete.get(order.id)
+        if known is not None:
+            return known
+        storage = self._client.storage
+        assets = storage.assets_of_order(order.id) if order.is_final else []
+        delivery = delivery_of(order, assets, storage.items_of_order(order.id))
+        if delivery.state in (DeliveryState.COMPLETE, DeliveryState.FAILED):
+            self._complete[order.id] = delivery
+        return delivery
+
+    def _landed(self, item_id: str) -> pystac.Item | None:
+        if item_id not in self._items:
+            item = read_item(self._lake, self._collection, item_id)
+            if item is None:
+                return None
+            self._items[item_id] = item
+        return self._items[item_id]
+
+    def _error(self, run_id: str) -> str:
+        for entry in reversed(self._instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)):
+            data = entry.get_dagster_event().step_failure_data
+            told = data.user_failure_data.description if data.user_failure_data else None
+            if told:
+                return str(told)
+            if data.error is not None:
+                return str(data.error.message).strip()
+        return "the run failed; see its log"

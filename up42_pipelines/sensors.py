@@ -1,0 +1,152 @@
+"""The order status sensor: reads what changed at UP42 and asks for the runs that fetch it. Never spends, never writes.
+
+A tick that exceeds its time-out goes on running to its end in the code server, so a sensor must be free of side
+effects. After a crash of the daemon asset events may come twice, run requests do not (`run_key`): what matters is
+therefore done by the runs, and the events are observations.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from up42_pipelines.api import Order, Up42Client
+from up42_pipelines.assets.pipeline import NO_ORDER_FAILED, Pipeline
+from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of
+from up42_pipelines.ordering.keys import OrderTags, pipeline_tag
+from up42_pipelines.ordering.watching import WatchCursor
+from up42_pipelines.resources import Up42Resource
+
+MAX_EVENTS = 200
+MAX_RUN_REQUESTS = 50
+TICK_BUDGET_S = 40.0
+"""Dagster ends a tick after 60 s, and writes events and runs one by one after the function returned."""
+
+_FINAL = (DeliveryState.COMPLETE, DeliveryState.FAILED)
+
+
+def order_status_sensor(pipeline: Pipeline, *, job_name: str, interval_s: int = 60) -> dg.SensorDefinition:
+    """The sensor that watches all orders of a pipeline and runs a job for partitions with something to fetch.
+
+    Per tick it lists the orders that changed since the last one, newest first until a known instant; each change
+    becomes an observation on `orders`. Orders that are delivering are looked at until their STAC items are there;
+    each time there is something new to fetch (or nothing more to expect) one run per partition is requested.
+    It starts running by itself, because it only reads.
+
+    Args:
+        pipeline: whose orders.
+        job_name: the job that materializes `stac_items` and `cogs` of one partition.
+        interval_s: seconds between ticks.
+    """
+
+    @dg.sensor(
+        name=f"{pipeline.name}_order_status_sensor",
+        job_name=job_name,
+        minimum_interval_seconds=interval_s,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Watches the orders of pipeline {pipeline.name} and fetches what UP42 delivers.",
+    )
+    def sensor(context: dg.SensorEvaluationContext, up42: Up42Resource) -> dg.SensorResult:
+        cursor = WatchCursor.parse(context.cursor)
+        tick = _Tick(pipeline, up42.hasty_client(), cursor, pause=timedelta(seconds=interval_s))
+        return tick.run()
+
+    return sensor
+
+
+class _Tick:
+    """One evaluation: gathers events and run requests within the budgets, and the cursor for the next one."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        client: Up42Client,
+        cursor: WatchCursor,
+        *,
+        pause: timedelta,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pipeline, self._client, self._cursor, self._pause = pipeline, client, cursor, pause
+        self._clock, self._ends = clock, clock() + TICK_BUDGET_S
+        self._events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = []
+        self._wanted: dict[str, set[str]] = defaultdict(set)  # partition -> what is new there, for the run key
+
+    def run(self) -> dg.SensorResult:
+        listed = self._client.orders.list(tags=[pipeline_tag(self._pipeline.name)], sort="updatedAt,desc")
+        changes = self._cursor.changes(listed)
+        for order in changes[:MAX_EVENTS]:
+            self._note(order)
+        looked = 0
+        for one in self._cursor.due(datetime.now(UTC)):
+            if len(self._wanted) >= MAX_RUN_REQUESTS or self._clock() > self._ends:
+                break
+            delivery = self._look(one.order)
+            looked += 1
+            if delivery.fingerprint != one.fingerprint and (delivery.items or delivery.state in _FINAL):
+                self._want(one.order, delivery)
+            self._cursor = self._cursor.looked(
+                one,
+                fingerprint=delivery.fingerprint,
+                final=delivery.state in _FINAL,
+                now=datetime.now(UTC),
+                pause=self._pause,
+            )
+        requests = [self._request(partition, news) for partition, news in self._wanted.items()]
+        waiting = len(self._cursor.awaited)
+        reason = f"{len(changes)} order(s) changed, {looked} looked at, {waiting} still awaited"
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=None if requests else dg.SkipReason(reason),
+            cursor=self._cursor.model_dump_json(),
+            asset_events=self._events,
+        )
+
+    def _note(self, order: Order) -> None:
+        partition = self._partition(order)
+        if partition is None:
+            # Still handled, or the tick would meet it for ever; not awaited, because no run could take it.
+            ignored = order.model_copy(update={"status": "IGNORED"})
+            self._cursor = self._cursor.handled(ignored)
+            return
+        self._cursor = self._cursor.handled(order)
+        key = self._pipeline.key("orders")
+        metadata = {"order": order.id, "status": str(order.status)}
+        self._events.append(dg.AssetObservation(key, partition=partition, metadata=metadata))
+        if order.is_failed:
+            self._events.append(
+                dg.AssetCheckEvaluation(
+                    asset_key=key,
+                    check_name=NO_ORDER_FAILED,
+                    passed=False,
+                    severity=dg.AssetCheckSeverity.ERROR,
+                    description=f"UP42 ended order {order.id} as {order.status}.",
+                    metadata={name: dg.MetadataValue.text(text) for name, text in metadata.items()},
+                    partition=partition,
+                )
+            )
+
+    def _look(self, order: Order) -> Delivery:
+        storage = self._client.storage
+        items = storage.items_of_order(order.id)
+        assets = storage.assets_of_order(order.id) if order.is_final else []
+        return delivery_of(order, assets, items)
+
+    def _want(self, order: Order, delivery: Delivery) -> None:
+        partition = self._partition(order)
+        if partition is not None:
+            self._wanted[partition].add(f"{order.id}:{delivery.state}:{delivery.fingerprint}")
+
+    def _request(self, partition: str, news: set[str]) -> dg.RunRequest:
+        return dg.RunRequest(
+            run_key=",".join(sorted(news)),
+            partition_key=partition,
+            tags={"up42/pipeline": self._pipeline.name, "up42/orders": str(len(news))},
+        )
+
+    def _partition(self, order: Order) -> str | None:
+        tags = OrderTags.read(order.tags)
+        if tags is None or tags.pipeline != self._pipeline.name:
+            return None
+        return tags.partition if self._pipeline.partitions.has_partition_key(tags.partition) else None
