@@ -13,6 +13,9 @@ from rich.console import Console
 from up42_pipelines import __version__
 from up42_pipelines.errors import Up42Error
 
+_LOG_WIDTH = 140
+"""Columns when the output is not a terminal: the demo's table does not fit into the usual 80."""
+
 _PROJECT = click.option(
     "--project",
     type=click.Path(file_okay=False, path_type=Path),
@@ -86,6 +89,8 @@ def _run(command: Callable[[Console], int]) -> None:
     """Run a command that owns child processes; SIGTERM unwinds it like Ctrl-C, so that the children are stopped."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_LOG_WIDTH)
     try:
         code = command(console)
     except KeyboardInterrupt:

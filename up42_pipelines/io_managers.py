@@ -40,10 +40,9 @@ class StacIOManager(dg.ConfigurableIOManager, _JsonFiles):
         """Options of the lake's filesystem (the base class reads an attribute that universal-pathlib 0.3 dropped)."""
         return dict(self.lake.storage_options)
 
-    def dump_to_path(self, context: dg.OutputContext, obj: pystac.ItemCollection, path: UPath) -> None:
+    def dump_to_path(self, context: dg.OutputContext, obj: pystac.ItemCollection, path: UPath) -> None:  # noqa: ARG002
         """Write the collection; readers see the old or the new file, never half of one."""
         self._lake.write_json(obj.to_dict(), *self._parts(path))
-        context.add_output_metadata({"items": len(obj), "path": self._lake.href(*self._parts(path))})
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> pystac.ItemCollection:  # noqa: ARG002
         """Read the collection."""

@@ -72,7 +72,7 @@ def _metadata(lake_url: str, landed: list[LandedItem]) -> dict[str, dg.MetadataV
             sum(int(asset.extra_fields.get("file:size", 0)) for one in landed for asset in one.item.assets.values())
         ),
         "bytes_fetched": dg.MetadataValue.int(sum(one.bytes_fetched for one in landed)),
-        "download_seconds": dg.MetadataValue.float(round(sum(one.seconds for one in landed), 3)),
+        "download_seconds": dg.MetadataValue.float(round(sum((one.seconds for one in landed), 0.0), 3)),
     }
     if cogs:
         metadata["table"] = dg.MetadataValue.table(

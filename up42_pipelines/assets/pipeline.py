@@ -10,7 +10,7 @@ import dagster as dg
 
 from up42_pipelines.api import Order, Up42Client
 from up42_pipelines.errors import Up42Error
-from up42_pipelines.ordering.aoi import Aoi, read_aoi
+from up42_pipelines.ordering.aoi import DEFAULT_LIMITS, Aoi, AoiLimits, read_aoi
 from up42_pipelines.ordering.keys import OrderTags, partition_tag
 from up42_pipelines.ordering.selection import SelectionRules
 from up42_pipelines.partitions import aoi_of
@@ -30,6 +30,7 @@ class Pipeline:
         collection: UP42 collection, for example `phr`.
         data_product: id or name of one of its data products.
         selection: which of the scenes found are bought.
+        aoi_limits: how large an AOI may be.
         max_credits_per_order: an order estimated above is refused; None for no ceiling.
         key_prefix: of the asset keys, for several pipelines in one code location.
         group: asset group.
@@ -42,6 +43,7 @@ class Pipeline:
     collection: str
     data_product: str
     selection: SelectionRules = field(default_factory=SelectionRules)
+    aoi_limits: AoiLimits = DEFAULT_LIMITS
     max_credits_per_order: float | None = None
     key_prefix: Sequence[str] = ()
     group: str = "up42"
@@ -57,7 +59,7 @@ class Pipeline:
         Raises:
             AoiRejected: the file breaks one of UP42's rules.
         """
-        return read_aoi(self.aois[aoi_of(partition_key)])
+        return read_aoi(self.aois[aoi_of(partition_key)], limits=self.aoi_limits)
 
     def orders_of(self, client: Up42Client, partition_key: str) -> list[tuple[Order, OrderTags]]:
         """The partition's orders as UP42 has them now, oldest first: the tags are the record, not Dagster."""

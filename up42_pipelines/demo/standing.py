@@ -190,5 +190,5 @@ class Observer:
             if told:
                 return str(told)
             if data.error is not None:
-                return str(data.error.message).strip()
+                return str((data.error.cause or data.error).message).strip()
         return "the run failed; see its log"

@@ -1,0 +1,723 @@
+"""AOI files: what is accepted, what is refused, and whether the refusal helps."""
+
+import codecs
+import io
+import json
+import math
+import re
+from pathlib import Path
+
+import fsspec
+import pyproj
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+from shapely.geometry import MultiPolygon, Polygon, box, mapping, shape
+
+from up42_pipelines.errors import AoiRejected, ConfigurationError
+from up42_pipelines.ordering import aoi as aoi_module
+from up42_pipelines.ordering.aoi import Aoi, AoiLimits, area_km2, load_aois, parse_aoi, read_aoi
+
+SAMPLES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "aois"
+BERLIN = [[13.3, 52.48], [13.42, 52.48], [13.42, 52.56], [13.3, 52.56], [13.3, 52.48]]
+
+
+def square(west: float, south: float, size: float = 0.1) -> dict:
+    return json.loads(json.dumps(mapping(box(west, south, west + size, south + size))))
+
+
+def feature(geometry: object, **members: object) -> dict:
+    return {"type": "Feature", "properties": {}, "geometry": geometry, **members}
+
+
+def collection(*geometries: object) -> dict:
+    return {"type": "FeatureCollection", "features": [feature(geometry) for geometry in geometries]}
+
+
+def polygon(*ring: object) -> dict:
+    return {"type": "Polygon", "coordinates": [list(ring)]}
+
+
+def parse(data: object, **options: object) -> Aoi:
+    return parse_aoi(data, source="berlin.geojson", name="berlin", **options)
+
+
+def refusal(data: object, **options: object) -> AoiRejected:
+    with pytest.raises(AoiRejected) as caught:
+        parse(data, **options)
+    return caught.value
+
+
+def write(folder: Path, content: object, name: str = "berlin.geojson") -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    return path
+
+
+# --- files of other people, with the expected outcome of each ---------------------------------------------------------
+
+EXPECTED: dict[str, dict[str, str]] = {
+    "": {
+        "accepted": """
+            ne_fiji_antimeridian_multipolygon.geojson ne_switzerland_polygon.geojson up42_bellevue_us.geojson
+            up42_berlin_featurecollection.geojson up42_chuquicamata.geojson up42_multipolygon.geojson
+            up42_portinho_arrabida.geojson up42_portugal_envelope.geojson up42_search_footprints.geojson
+            up42_washington_featurecollection.geojson
+        """,
+        "antimeridian": """
+            ne_antarctica_pole.geojson
+        """,
+        "area": """
+            ne_russia_multipolygon.geojson
+        """,
+        "holes": """
+            ne_south_africa_polygon_with_hole.geojson
+        """,
+        "type": """
+            geojson_utf8_bom_point.json
+        """,
+        "vertices": """
+            ne_177_countries_featurecollection.geojson
+        """,
+    },
+    "antimeridian_suite/input": {
+        "accepted": """
+            issues-201.json
+        """,
+        "antimeridian": """
+            almost-180.json both-poles.json complex-split.json crossing-latitude.json cw-split.json extra-crossing.json
+            force-north-pole.json great-circle.json issues-124.json issues-164.json issues-171.json issues-174.json
+            issues-187.json issues-81.json latitude-band.json multi-split.json north-pole.json one-ccw-hole.json
+            one-hole.json over-180.json overlap.json point-on-antimeridian.json south-pole.json split.json
+            two-holes.json
+        """,
+        "area": """
+            cw-only.json multi-no-antimeridian.json simple.json
+        """,
+        "holes": """
+            simple-with-ccw-hole.json
+        """,
+        "simple": """
+            issues-182.json
+        """,
+        "type": """
+            line.json multi-line.json
+        """,
+    },
+    "antimeridian_suite/ogr2ogr": {
+        "accepted": """
+            great-circle.json point-on-antimeridian.json
+        """,
+        "antimeridian": """
+            both-poles.json complex-split.json crossing-latitude.json cw-split.json extra-crossing.json
+            force-north-pole.json issues-124.json issues-81.json latitude-band.json multi-split.json north-pole.json
+            one-ccw-hole.json one-hole.json overlap.json south-pole.json split.json two-holes.json
+        """,
+        "area": """
+            cw-only.json multi-no-antimeridian.json over-180.json simple.json
+        """,
+        "holes": """
+            simple-with-ccw-hole.json
+        """,
+        "simple": """
+            almost-180.json
+        """,
+        "type": """
+            line.json multi-line.json
+        """,
+    },
+    "antimeridian_suite/output/flat": {
+        "accepted": """
+            almost-180.json great-circle.json issues-174.json issues-187.json issues-201.json issues-81.json
+            point-on-antimeridian.json
+        """,
+        "antimeridian": """
+            both-poles.json cw-only-no-fix.json cw-split-no-fix.json extra-crossing.json force-north-pole.json
+            issues-124.json issues-164.json issues-171.json latitude-band.json north-pole.json ocean.json overlap.json
+            south-pole.json
+        """,
+        "area": """
+            complex-split.json crossing-latitude.json cw-only.json cw-split.json multi-no-antimeridian.json
+            multi-split.json one-hole.json over-180.json simple.json split.json
+        """,
+        "holes": """
+            issues-134.json two-holes.json
+        """,
+        "type": """
+            line.json multi-line.json
+        """,
+    },
+    "antimeridian_suite/output/spherical": {
+        "accepted": """
+            great-circle.json issues-174.json issues-187.json issues-201.json
+        """,
+        "antimeridian": """
+            both-poles.json cw-split-no-fix.json extra-crossing.json force-north-pole.json issues-124.json
+            issues-164.json issues-171.json north-pole.json overlap.json south-pole.json
+        """,
+        "area": """
+            complex-split.json crossing-latitude.json cw-split.json multi-split.json one-hole.json over-180.json
+            simple.json split.json
+        """,
+        "holes": """
+            two-holes.json
+        """,
+        "json": """
+            almost-180.json cw-only-no-fix.json cw-only.json issues-81.json latitude-band.json line.json multi-line.json
+            multi-no-antimeridian.json ocean.json point-on-antimeridian.json
+        """,
+    },
+    "geojson_validator_suite/invalid_geometries": {
+        "accepted": """
+            invalid_exterior_not_ccw.geojson
+        """,
+        "closed": """
+            invalid_less_three_unique_nodes.geojson invalid_unclosed.geojson
+        """,
+        "holes": """
+            invalid_inner_and_exterior_ring_intersect.geojson invalid_interior_not_cw.geojson
+        """,
+        "type": """
+            invalid_incorrect_geometry_data_type.geojson
+        """,
+    },
+    "geojson_validator_suite/invalid_structure": {
+        "closed": """
+            invalid_feature_no_porperties.geojson
+        """,
+        "coordinates": """
+            invalid_geometry_coordinates_1d.geojson invalid_geometry_coordinates_empty_position.geojson
+            invalid_geometry_depth_deep_polygon.geojson invalid_geometry_depth_shallow_multipolygon.geojson
+            invalid_geometry_depth_shallow_polygon.geojson invalid_geometry_misslabeled_point.geojson
+        """,
+        "crs": """
+            invalid_featurecollection_crs_defined.geojson
+        """,
+        "type": """
+            invalid_feature_geometry_is_string.geojson invalid_feature_id_type.geojson
+            invalid_feature_properties_is_array.geojson invalid_feature_properties_is_int.geojson
+            invalid_feature_wrong_geometry_key.geojson invalid_featurecollcetion_features_is_object.geojson
+            invalid_featurecollcetion_no_features_member.geojson invalid_featurecollection_feature_nullfeature.geojson
+            invalid_featurecollection_nulltype.geojson invalid_featurecollection_type_lowercase.geojson
+            invalid_featurecollection_unknown_type.geojson invalid_geometry_bbox_not4or6.geojson
+            invalid_geometry_bbox_not_list.geojson invalid_geometry_bbox_not_numbers.geojson
+            invalid_geometry_coordinates_4d.geojson invalid_geometry_coordinates_missing.geojson
+            invalid_geometry_coordinates_string.geojson invalid_geometry_depth_deep_point.geojson
+            invalid_geometry_depth_shallow_linestring.geojson invalid_geometry_geometrycollection_nested.geojson
+            invalid_geometry_geometrycollection_null_geometry.geojson invalid_geometry_geometrycollection_single.geojson
+            invalid_geometry_missing_type.geojson invalid_geometry_wrong_geometry_type.geojson
+        """,
+    },
+    "geojson_validator_suite/problematic_geometries": {
+        "accepted": """
+            problematic_duplicate_nodes.geojson problematic_excessive_coordinate_precision.geojson
+            problematic_multitype_geometry_with_just_one_geometry.geojson
+            problematic_wrong_bbox_coordinate_order.geojson
+        """,
+        "antimeridian": """
+            problematic_crosses_antimeridian.geojson problematic_outside_lat_lon_boundaries.geojson
+        """,
+        "holes": """
+            problematic_holes.geojson
+        """,
+        "no-z": """
+            problematic_3d_coordinates.geojson
+        """,
+        "simple": """
+            problematic_self_intersection_large.geojson problematic_self_intersection_small.geojson
+        """,
+        "type": """
+            problematic_feature_null_geometry.geojson problematic_zero_length_linestring.geojson
+        """,
+        "vertices": """
+            problematic_excessive_vertices.geojson
+        """,
+    },
+    "geojson_validator_suite/problematic_structure": {
+        "crs": """
+            invalid_crs_defined.geojson
+        """,
+    },
+    "geojson_validator_suite/valid": {
+        "accepted": """
+            valid_feature_null_properties.geojson valid_featurecollection.geojson valid_featurecollection_bboxes.geojson
+            valid_geometry_bbox.geojson valid_geometry_polygon.geojson
+        """,
+        "area": """
+            valid_geometry_multipolygon.geojson
+        """,
+        "type": """
+            valid_feature.geojson valid_feature_null_geometry.geojson valid_feature_with_bbox.geojson
+            valid_feature_with_id.geojson valid_feature_with_string_id.geojson
+            valid_featurecollcetion_with_geometrycollection.geojson valid_featurecollection_empty_features.geojson
+            valid_featurecollection_multiple_feature_types.geojson valid_geometry.geojson
+            valid_geometry_3d_coordinates.geojson valid_geometry_geometrycollection.geojson
+            valid_geometry_geometrycollection_empty_geometries.geojson valid_geometry_linestring.geojson
+            valid_geometry_multilinestring.geojson valid_geometry_multipoint.geojson valid_geometry_point.geojson
+        """,
+    },
+    "made": {
+        "accepted": """
+            polygon_bare_geometry.geojson polygon_clockwise.geojson polygon_latlon_swapped.geojson
+            utf8_bom_polygon.geojson
+        """,
+        "antimeridian": """
+            polygon_crossing_antimeridian_negative_jump.geojson polygon_crossing_antimeridian_over180.geojson
+            polygon_world.geojson
+        """,
+        "area": """
+            polygon_tiny_1m.geojson
+        """,
+        "closed": """
+            polygon_unclosed.geojson
+        """,
+        "coordinates": """
+            polygon_empty_coordinates.geojson string_coordinates.geojson
+        """,
+        "crs": """
+            crs_member_epsg25833.geojson
+        """,
+        "encoding": """
+            utf16_polygon.geojson
+        """,
+        "holes": """
+            polygon_hole_outside.geojson
+        """,
+        "json": """
+            nan_coordinates.geojson truncated.geojson
+        """,
+        "no-z": """
+            polygon_3d.geojson
+        """,
+        "range": """
+            polygon_latlon_swapped_out_of_range.geojson
+        """,
+        "simple": """
+            multipolygon_overlapping_parts.geojson polygon_bowtie.geojson polygon_zero_area.geojson
+        """,
+        "type": """
+            feature_null_geometry.geojson featurecollection_empty.geojson geometrycollection.geojson
+            linestring_only.geojson point_only.geojson
+        """,
+        "vertices": """
+            polygon_20000_vertices.geojson
+        """,
+    },
+}
+
+
+def cases() -> list:
+    return [
+        pytest.param(f"{folder}/{name}".lstrip("/"), outcome, id=f"{folder}/{name}".lstrip("/"))
+        for folder, outcomes in EXPECTED.items()
+        for outcome, names in outcomes.items()
+        for name in names.split()
+    ]
+
+
+needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the collection of sample AOI files is not here")
+
+
+@needs_samples
+@pytest.mark.parametrize(("file", "outcome"), cases())
+def test_sample_file(file: str, outcome: str) -> None:
+    if outcome == "accepted":
+        found = read_aoi(SAMPLES / file)
+        assert found.geometry.is_valid
+        assert found.name == Path(file).stem
+        return
+    with pytest.raises(AoiRejected, match=re.escape(file)) as caught:
+        read_aoi(SAMPLES / file)
+    assert caught.value.rule == outcome
+
+
+@needs_samples
+def test_every_sample_file_has_an_expected_outcome() -> None:
+    present = {str(path.relative_to(SAMPLES)) for path in SAMPLES.rglob("*json")}
+    assert present == {case.values[0] for case in cases()}
+
+
+# --- what is accepted -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        polygon(*BERLIN),
+        feature(polygon(*BERLIN)),
+        {"type": "Feature", "geometry": polygon(*BERLIN)},
+        collection(polygon(*BERLIN)),
+        {"type": "MultiPolygon", "coordinates": [[BERLIN]]},
+        polygon(*reversed(BERLIN)),
+    ],
+)
+def test_the_same_area_in_any_wrapping(tmp_path: Path, data: dict) -> None:
+    found = read_aoi(write(tmp_path, data))
+    assert found.name == "berlin"
+    assert isinstance(found.geometry, Polygon)
+    assert found.geometry.equals(Polygon(BERLIN))
+    assert found.geometry.exterior.is_ccw
+    assert found.bbox == (13.3, 52.48, 13.42, 52.56)
+    assert found.vertices == 5
+    assert found.area_km2 == pytest.approx(72.5, rel=0.01)
+    assert shape(found).equals(found.geometry)
+
+
+def test_a_byte_order_mark_is_fine(tmp_path: Path) -> None:
+    assert read_aoi(write(tmp_path, codecs.BOM_UTF8 + json.dumps(polygon(*BERLIN)).encode())).vertices == 5
+
+
+def test_an_aoi_is_read_through_fsspec() -> None:
+    fs = fsspec.filesystem("memory")
+    fs.pipe("/aois-read/berlin.geojson", json.dumps(polygon(*BERLIN)).encode())
+    found = read_aoi("memory://aois-read/berlin.geojson")
+    assert (found.name, found.source) == ("berlin", "memory://aois-read/berlin.geojson")
+
+
+def test_a_signature_in_the_url_stays_out_of_messages() -> None:
+    with pytest.raises(AoiRejected, match="name") as caught:
+        read_aoi("https://example.com/my area.geojson?sig=secret")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_missing_file_is_refused_like_a_bad_one(tmp_path: Path) -> None:
+    with pytest.raises(AoiRejected, match="nowhere.*check that it is there") as caught:
+        read_aoi(tmp_path / "nowhere.geojson")
+    assert caught.value.rule == "file"
+
+
+def test_coordinates_are_kept_to_the_last_digit() -> None:
+    ring = [[13.300000000000001, 52.48], [13.42, 52.480000000000004], [13.42, 52.56], [13.300000000000001, 52.48]]
+    assert [list(position) for position in parse(polygon(*ring)).geometry.exterior.coords] == ring
+
+
+def test_repeated_vertices_are_harmless() -> None:
+    assert parse(polygon(BERLIN[0], *BERLIN)).vertices == 6
+
+
+def test_disjoint_features_become_a_multipolygon() -> None:
+    found = parse(collection(square(13, 52), square(14, 52)))
+    assert isinstance(found.geometry, MultiPolygon)
+    assert found.area_km2 == pytest.approx(2 * area_km2(box(13, 52, 13.1, 52.1)), rel=1e-3)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.05, 0.1], ids=["identical", "overlapping", "side by side"])
+def test_features_that_meet_are_bought_once(offset: float) -> None:
+    found = parse(collection(square(13, 52), square(13 + offset, 52)))
+    assert isinstance(found.geometry, Polygon)
+    assert found.geometry.exterior.is_ccw
+    assert found.area_km2 == pytest.approx(area_km2(box(13, 52, 13.1 + offset, 52.1)), rel=1e-6)
+
+
+def test_an_aoi_split_at_the_antimeridian() -> None:
+    found = parse(collection(square(179.9, -17), square(-180, -17)))
+    assert isinstance(found.geometry, MultiPolygon)
+    assert found.bbox == (-180, -17, 180, pytest.approx(-16.9))
+
+
+def test_float_noise_beyond_the_antimeridian_is_cut_off() -> None:
+    ring = [[179.9, -17], [180.00000000000006, -17], [180.00000000000006, -16.9], [179.9, -17]]
+    assert parse(polygon(*ring)).bbox[2] == 180
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["urn:ogc:def:crs:OGC:1.3:CRS84", "urn:ogc:def:crs:OGC::CRS84", "EPSG:4326", "urn:ogc:def:crs:EPSG::4326",
+     "http://www.opengis.net/def/crs/OGC/1.3/CRS84", "OGC:CRS84"],
+)  # fmt: skip
+def test_a_crs_member_that_says_longitude_and_latitude(name: str) -> None:
+    assert parse({**collection(polygon(*BERLIN)), "crs": {"type": "name", "properties": {"name": name}}})
+
+
+def test_area_of_straight_edges_along_a_parallel() -> None:
+    # In a cylindrical equal-area projection such a box is a rectangle: its area is exact.
+    projection = pyproj.Transformer.from_crs("EPSG:4326", "+proj=cea +ellps=WGS84", always_xy=True)
+    (west, east), (south, north) = projection.transform([0, 20], [50, 60])
+    assert area_km2(box(0, 50, 20, 60)) == pytest.approx((east - west) * (north - south) / 1e6, rel=1e-6)
+    assert area_km2(box(0, 50, 20, 60).difference(box(1, 51, 2, 52))) == pytest.approx(
+        area_km2(box(0, 50, 20, 60)) - area_km2(box(1, 51, 2, 52))
+    )
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+HOLE = [[13.33, 52.5], [13.33, 52.52], [13.36, 52.52], [13.33, 52.5]]
+FRAME = [square(13.0, 52.0), square(13.1, 52.0), square(13.2, 52.0), square(13.0, 52.1), square(13.2, 52.1),
+         square(13.0, 52.2), square(13.1, 52.2), square(13.2, 52.2)]  # fmt: skip
+
+
+def with_position(position: object) -> dict:
+    return polygon([13.3, 52.48], position, [13.42, 52.56], [13.3, 52.48])
+
+
+@pytest.mark.parametrize(
+    ("data", "rule", "says"),
+    [
+        (None, "type", "None"),
+        ([], "type", 'needs a "type"'),
+        ({"type": "Feature"}, "type", "no geometry"),
+        ({"type": "FeatureCollection"}, "type", '"features"'),
+        ({"type": "FeatureCollection", "features": []}, "type", "empty"),
+        ({"type": "FeatureCollection", "features": [polygon(*BERLIN)]}, "type", "feature 1: type: Polygon inside"),
+        (feature(feature(polygon(*BERLIN))), "type", "Feature where"),
+        (collection(polygon(*BERLIN), None), "type", "feature 2"),
+        (collection(polygon(*BERLIN), {"type": "Point", "coordinates": [13, 52]}), "type", "'Point'"),
+        ({"type": "polygon", "coordinates": [BERLIN]}, "type", "case matters"),
+        ({"type": "GeometryCollection", "geometries": [polygon(*BERLIN)]}, "type", "GeometryCollection"),
+        ({"type": "MultiPolygon"}, "type", '"coordinates"'),
+        ({"type": "MultiPolygon", "coordinates": []}, "coordinates", "polygons"),
+        ({"type": "Polygon", "coordinates": {}}, "coordinates", "rings"),
+        ({"type": "Polygon", "coordinates": [[]]}, "coordinates", "positions"),
+        ({"type": "Polygon", "coordinates": [[[]]]}, "coordinates", "two numbers"),
+        (with_position([13.4]), "coordinates", "position 2"),
+        (with_position(["13.4", "52.5"]), "coordinates", "'13.4'"),
+        (with_position([True, 52.5]), "coordinates", "True"),
+        (with_position([None, 52.5]), "coordinates", "None"),
+        (with_position([math.nan, 52.5]), "coordinates", "nan"),
+        (with_position([13.4, math.inf]), "coordinates", "inf"),
+        (with_position([13.4, 52.5, 34.5]), "no-z", "34.5"),
+        (with_position([13.4, 52.5, 0, 0]), "no-z", "altitude"),
+        (with_position([392000, 5820000]), "range", "metres"),
+        (with_position([10**400, 52.5]), "range", "metres"),
+        (with_position([37.7, -122.5]), "range", "look swapped"),
+        (with_position([150, 95]), "range", "latitudes from -90 to 90"),
+        (with_position([181.5, 52.5]), "antimeridian", "181.5"),
+        (with_position([-180.1, 52.5]), "antimeridian", "split"),
+        (polygon([178.5, 1], [-178.5, 1], [-178.5, 2], [178.5, 1]), "antimeridian", "from longitude 178.5 to -178.5"),
+        (polygon(*BERLIN[:-1]), "closed", "(13.3, 52.56)"),
+        (polygon(BERLIN[0], BERLIN[1], BERLIN[0]), "closed", "at least four"),
+        (polygon(BERLIN[0], BERLIN[2], BERLIN[1], BERLIN[3], BERLIN[0]), "simple", "Self-intersection at longitude"),
+        (polygon(BERLIN[0], BERLIN[1], BERLIN[0], BERLIN[0]), "simple", "13.3 52.48"),
+        ({"type": "MultiPolygon", "coordinates": [[BERLIN], [BERLIN]]}, "simple", "do not overlap"),
+        ({"type": "Polygon", "coordinates": [BERLIN, HOLE]}, "holes", "1 hole(s)"),
+        (collection(*FRAME), "holes", "enclose a hole"),
+        (square(13.4, 52.5, 0.00001), "area", "at least 0.0001 km²"),
+        (collection(polygon(*BERLIN), square(13.9, 52.5, 0.00001)), "area", "feature 2"),
+        (square(0, 0, 20), "area", "at most 500,000 km²"),
+        ({**polygon(*BERLIN), "crs": None}, "crs", "None"),
+        ({**polygon(*BERLIN), "crs": {"properties": {"name": "EPSG:43260"}}}, "crs", "EPSG:43260"),
+        ({**polygon(*BERLIN), "crs": "EPSG:25833"}, "crs", "EPSG:25833"),
+        (feature({**polygon(*BERLIN), "crs": {"properties": {"name": "EPSG:3857"}}}), "crs", "reproject"),
+    ],
+)  # fmt: skip
+def test_refused(data: object, rule: str, says: str) -> None:
+    error = refusal(data)
+    assert error.rule == rule
+    assert says in str(error)
+    assert error.source == "berlin.geojson"
+
+
+@pytest.mark.parametrize(("identifier", "label"), [("berlin", 'feature 2 (id "berlin")'), (7, 'feature 2 (id "7")'),
+                                                   (None, "feature 2"), ({}, "feature 2")])  # fmt: skip
+def test_the_feature_is_named(identifier: object, label: str) -> None:
+    data = collection(square(1, 1))
+    data["features"].append(feature(polygon(*BERLIN[:-1]), id=identifier))
+    error = refusal(data)
+    assert error.feature == label
+    assert str(error).startswith(f"berlin.geojson, {label}: closed: ")
+
+
+def star(vertices: int) -> list[list[float]]:
+    angles = [2 * math.pi * n / (vertices - 1) for n in range(vertices - 1)]
+    ring = [[13 + 0.1 * math.cos(angle), 52 + 0.1 * math.sin(angle)] for angle in angles]
+    return [*ring, ring[0]]
+
+
+def test_as_many_vertices_as_up42_takes_and_no_more() -> None:
+    assert parse(polygon(*star(999))).vertices == 999
+    assert refusal(polygon(*star(1000))).rule == "vertices"
+
+
+def test_vertices_count_over_all_features() -> None:
+    two = collection(polygon(*star(500)), square(14, 52))
+    assert parse(two, limits=AoiLimits(max_vertices=505)).vertices == 505
+    error = refusal(two, limits=AoiLimits(max_vertices=504))
+    assert (error.rule, error.feature) == ("vertices", "feature 2")
+
+
+def test_vertices_count_again_once_united() -> None:
+    cross = collection(mapping(box(13, 52.1, 13.3, 52.2)), mapping(box(13.1, 52, 13.2, 52.3)))
+    assert parse(cross).vertices == 13
+    assert "13 once united" in str(refusal(cross, limits=AoiLimits(max_vertices=12)))
+
+
+def test_limits_can_be_set() -> None:
+    assert parse(square(0, 0, 20), limits=AoiLimits(max_area_km2=10_000_000)).area_km2 > 4_000_000
+    assert refusal(polygon(*BERLIN), limits=AoiLimits(min_area_km2=100)).rule == "area"
+
+
+@pytest.mark.parametrize("limits", [{"max_vertices": 3}, {"min_area_km2": 0}, {"min_area_km2": 2, "max_area_km2": 1},
+                                    {"max_area_km2": math.inf}, {"min_area_km2": math.nan}])  # fmt: skip
+def test_limits_that_make_no_sense(limits: dict) -> None:
+    with pytest.raises(ConfigurationError):
+        AoiLimits(**limits)
+
+
+TEXT = json.dumps(polygon(*BERLIN))
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (b"", "json"),
+        (TEXT[:-9].encode(), "json"),
+        (TEXT.replace("13.42", "NaN").encode(), "json"),
+        (TEXT.replace("13.42", "-Infinity").encode(), "json"),
+        (TEXT.replace("13.42", "9" * 5000).encode(), "json"),
+        (TEXT.replace("13.42", "1e999").encode(), "coordinates"),
+        (TEXT.replace("13.42", "9" * 4000).encode(), "range"),
+        (b"[" * 200_000, "json"),
+        (b'{"a":' * 200_000, "json"),
+        (TEXT.replace('"type"', '"type": "Point", "type"').encode(), "json"),
+        (TEXT.encode("utf-16"), "encoding"),
+        (TEXT.encode("utf-16-le"), "encoding"),
+        (TEXT.encode("utf-32"), "encoding"),
+        (json.dumps(feature(polygon(*BERLIN), id="Köln"), ensure_ascii=False).encode("latin-1"), "encoding"),
+    ],
+)
+def test_unreadable_files(tmp_path: Path, content: bytes, rule: str) -> None:
+    path = write(tmp_path, content)
+    with pytest.raises(AoiRejected) as caught:
+        read_aoi(path)
+    assert caught.value.rule == rule
+    assert caught.value.source == str(path)
+
+
+def test_repeated_properties_are_nobodys_business(tmp_path: Path) -> None:
+    text = json.dumps(feature(polygon(*BERLIN))).replace('"properties": {}', '"properties": {"a": 1, "a": 2}')
+    assert read_aoi(write(tmp_path, text.encode())).name == "berlin"
+
+
+def test_a_huge_file_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, polygon(*BERLIN))
+    monkeypatch.setattr(aoi_module, "MAX_FILE_BYTES", path.stat().st_size)
+    assert read_aoi(path)
+    monkeypatch.setattr(aoi_module, "MAX_FILE_BYTES", path.stat().st_size - 1)
+    with pytest.raises(AoiRejected, match="size"):
+        read_aoi(path)
+
+
+def test_an_endless_file_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            assert size is not None
+            assert 0 < size <= aoi_module.MAX_FILE_BYTES + 1
+            return b" " * size
+
+    fs = fsspec.filesystem("memory")
+    monkeypatch.setattr(type(fs), "open", lambda *_, **__: Endless())
+    with pytest.raises(AoiRejected, match="size"):
+        read_aoi("memory://endless.geojson")
+
+
+# --- names and folders ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "-rf", "a b", "a/b", "a|b", "köln", "a\n", "..", "a" * 101])
+def test_unsafe_names(name: str) -> None:
+    with pytest.raises(AoiRejected, match="partition key"):
+        parse_aoi(polygon(*BERLIN), source="somewhere", name=name)
+    with pytest.raises(AoiRejected, match="partition key"):
+        Aoi(name=name, geometry=Polygon(BERLIN), source="somewhere")
+
+
+def test_a_folder_is_listed_without_being_parsed(tmp_path: Path) -> None:
+    for name in ("b.geojson", "a.v2.json", "Upper.GeoJSON", "._b.geojson", "notes.txt"):
+        write(tmp_path, b"not even JSON", name)
+    (tmp_path / "sub.json").mkdir()
+    found = load_aois(tmp_path)
+    assert list(found.items()) == [(name, str(tmp_path / file)) for name, file in
+                                   [("Upper", "Upper.GeoJSON"), ("a.v2", "a.v2.json"), ("b", "b.geojson")]]  # fmt: skip
+
+
+def test_the_paths_of_a_folder_can_be_read() -> None:
+    fs = fsspec.filesystem("memory")
+    fs.pipe("/aois-list/berlin.geojson", TEXT.encode())
+    found = load_aois("memory://aois-list")
+    assert read_aoi(found["berlin"]).name == "berlin"
+
+
+@pytest.mark.parametrize("twin", ["Berlin.json", "bERLIN.geojson"])
+def test_a_name_that_is_there_twice(tmp_path: Path, twin: str) -> None:
+    write(tmp_path, b"", "Berlin.geojson")
+    write(tmp_path, b"", twin)
+    if len(list(tmp_path.iterdir())) < 2:
+        pytest.skip("this file system does not tell upper case from lower case")
+    with pytest.raises(AoiRejected, match=r"(?i)berlin.*is also in.*rename") as caught:
+        load_aois(tmp_path)
+    assert caught.value.rule == "name"
+
+
+def test_an_unsafe_file_name_in_a_folder(tmp_path: Path) -> None:
+    write(tmp_path, b"", "my area.geojson")
+    with pytest.raises(AoiRejected, match=re.escape(str(tmp_path / "my area.geojson"))):
+        load_aois(tmp_path)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        load_aois(tmp_path / "nowhere")
+
+
+# --- properties -------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def stars(draw: st.DrawFn) -> list[tuple[float, float]]:
+    """Closed star-shaped rings: one vertex in each direction around a centre, so that no edges cross."""
+    centre = draw(st.tuples(st.floats(-170, 170), st.floats(-80, 80)))
+    radii = draw(st.lists(st.floats(0.01, 1), min_size=4, max_size=40))
+    ring = [
+        (centre[0] + radius * math.cos(2 * math.pi * n / len(radii)),
+         centre[1] + radius * math.sin(2 * math.pi * n / len(radii)))
+        for n, radius in enumerate(radii)
+    ]  # fmt: skip
+    return [*ring, ring[0]]
+
+
+@given(ring=stars())
+def test_a_valid_polygon_comes_back_as_it_was(ring: list[tuple[float, float]]) -> None:
+    found = parse(polygon(*ring))
+    assert list(found.geometry.exterior.coords) == ring
+    again = parse(json.loads(json.dumps(found.__geo_interface__)))
+    assert again == found
+
+
+@given(ring=stars(), start=st.integers(0, 39), backwards=st.booleans())
+def test_start_and_direction_of_a_ring_do_not_matter(
+    ring: list[tuple[float, float]], start: int, backwards: bool
+) -> None:
+    start %= len(ring) - 1
+    turned = [*ring[start:-1], *ring[: start + 1]]
+    found = parse(polygon(*(reversed(turned) if backwards else turned)))
+    assert found.geometry.exterior.is_ccw
+    assert shapely.normalize(found.geometry) == shapely.normalize(Polygon(ring))
+    assert found.area_km2 == pytest.approx(parse(polygon(*ring)).area_km2)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda children: (
+        st.lists(children, max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "coordinates", "geometry", "features", "crs", "id"]), children)
+        | st.fixed_dictionaries(
+            {"type": st.sampled_from(["Feature", "FeatureCollection", "Polygon", "MultiPolygon"])},
+            optional=dict.fromkeys(("coordinates", "geometry", "features", "crs", "id"), children),
+        )
+    ),
+    max_leaves=15,
+)
+
+
+RULES = {None, "type", "coordinates", "no-z", "range", "antimeridian", "closed", "simple", "holes", "crs", "area"}
+
+
+@given(data=JSON)
+def test_any_json_is_accepted_or_refused_by_a_rule(data: object) -> None:
+    broken: str | None = None
+    try:
+        parse(data)
+    except AoiRejected as error:
+        broken = error.rule
+    assert broken in RULES
