@@ -32,14 +32,14 @@ def build_ingestion(
         schedule_hour: hour of the day (UTC) at which yesterday's partitions are ingested.
     """
     ingest = dg.define_asset_job(
-        f"{pipeline.name}_ingest",
+        pipeline.ingest_job,
         selection=dg.AssetSelection.assets(
             *(pipeline.key(name) for name in ("scenes", "orders", "stac_items", "cogs"))
         ),
         description="Search, order, and fetch what is there. Before delivery the last two assets skip.",
     )
     deliver = dg.define_asset_job(
-        f"{pipeline.name}_deliver",
+        pipeline.deliver_job,
         selection=dg.AssetSelection.assets(*(pipeline.key(name) for name in ("stac_items", "cogs"))),
         description="Fetch what UP42 has delivered. Launched by the order status sensor.",
     )
@@ -53,7 +53,7 @@ def build_ingestion(
         assets=[scenes_asset(pipeline), orders_asset(pipeline), stac_items_asset(pipeline), cogs_asset(pipeline)],
         jobs=[ingest, deliver],
         schedules=[daily],
-        sensors=[order_status_sensor(pipeline, job_name=deliver.name, interval_s=sensor_interval_s)],
+        sensors=[order_status_sensor(pipeline, interval_s=sensor_interval_s)],
         resources={"up42": up42, "lake": lake, "stac_io_manager": StacIOManager(lake=lake)},
         executor=dg.in_process_executor,
     )

@@ -10,6 +10,9 @@ import dagster as dg
 AOI = "aoi"
 DATE = "date"
 
+PARTITION_TAG = "dagster/partition"
+"""The run tag under which Dagster keeps a run's partition key."""
+
 
 def date_by_aoi(
     aois: Iterable[str], *, start_date: date | datetime | str, end_offset: int = 0

@@ -2,7 +2,8 @@
 
 A tick that exceeds its time-out goes on running to its end in the code server, so a sensor must be free of side
 effects. After a crash of the daemon asset events may come twice, run requests do not (`run_key`): what matters is
-therefore done by the runs, and the events are observations.
+therefore done by the runs, and the events are observations. (Check evaluations they cannot be: Dagster 1.13 stores
+one without a run only once per check and partition, and a second one makes every further tick fail.)
 """
 
 import time
@@ -13,10 +14,11 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from up42_pipelines.api import Order, Up42Client
-from up42_pipelines.assets.pipeline import NO_ORDER_FAILED, Pipeline
+from up42_pipelines.assets.pipeline import Pipeline
 from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of
 from up42_pipelines.ordering.keys import OrderTags, pipeline_tag
 from up42_pipelines.ordering.watching import WatchCursor
+from up42_pipelines.partitions import PARTITION_TAG
 from up42_pipelines.resources import Up42Resource
 
 MAX_EVENTS = 200
@@ -24,11 +26,20 @@ MAX_RUN_REQUESTS = 50
 TICK_BUDGET_S = 40.0
 """Dagster ends a tick after 60 s, and writes events and runs one by one after the function returned."""
 
+ASSET_JOB = "__ASSET_JOB"
+"""The job of runs that somebody launches from an asset's page."""
+
+ACTIVE = (
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+)
 _FINAL = (DeliveryState.COMPLETE, DeliveryState.FAILED)
 
 
-def order_status_sensor(pipeline: Pipeline, *, job_name: str, interval_s: int = 60) -> dg.SensorDefinition:
-    """The sensor that watches all orders of a pipeline and runs a job for partitions with something to fetch.
+def order_status_sensor(pipeline: Pipeline, *, interval_s: int = 60) -> dg.SensorDefinition:
+    """The sensor that watches all orders of a pipeline and runs `<name>_deliver` where there is something to fetch.
 
     Per tick it lists the orders that changed since the last one, newest first until a known instant; each change
     becomes an observation on `orders`. Orders that are delivering are looked at until their STAC items are there;
@@ -37,23 +48,30 @@ def order_status_sensor(pipeline: Pipeline, *, job_name: str, interval_s: int = 
 
     Args:
         pipeline: whose orders.
-        job_name: the job that materializes `stac_items` and `cogs` of one partition.
         interval_s: seconds between ticks.
     """
 
     @dg.sensor(
         name=f"{pipeline.name}_order_status_sensor",
-        job_name=job_name,
+        job_name=pipeline.deliver_job,
         minimum_interval_seconds=interval_s,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Watches the orders of pipeline {pipeline.name} and fetches what UP42 delivers.",
     )
     def sensor(context: dg.SensorEvaluationContext, up42: Up42Resource) -> dg.SensorResult:
         cursor = WatchCursor.parse(context.cursor)
-        tick = _Tick(pipeline, up42.hasty_client(), cursor, pause=timedelta(seconds=interval_s))
+        busy = _busy_partitions(context.instance, pipeline)
+        tick = _Tick(pipeline, up42.hasty_client(), cursor, busy=busy, pause=timedelta(seconds=interval_s))
         return tick.run()
 
     return sensor
+
+
+def _busy_partitions(instance: dg.DagsterInstance, pipeline: Pipeline) -> frozenset[str]:
+    """Partitions with a run on its way: a second one beside it would fetch the same files twice."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=list(ACTIVE)))
+    jobs = {pipeline.ingest_job, pipeline.deliver_job, ASSET_JOB}
+    return frozenset(run.tags[PARTITION_TAG] for run in runs if run.job_name in jobs and PARTITION_TAG in run.tags)
 
 
 class _Tick:
@@ -65,12 +83,14 @@ class _Tick:
         client: Up42Client,
         cursor: WatchCursor,
         *,
+        busy: frozenset[str],
         pause: timedelta,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._pipeline, self._client, self._cursor, self._pause = pipeline, client, cursor, pause
+        self._pipeline, self._client, self._cursor = pipeline, client, cursor
+        self._busy, self._pause = busy, pause
         self._clock, self._ends = clock, clock() + TICK_BUDGET_S
-        self._events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = []
+        self._events: list[dg.AssetObservation] = []
         self._wanted: dict[str, set[str]] = defaultdict(set)  # partition -> what is new there, for the run key
 
     def run(self) -> dg.SensorResult:
@@ -82,6 +102,8 @@ class _Tick:
         for one in self._cursor.due(datetime.now(UTC)):
             if len(self._wanted) >= MAX_RUN_REQUESTS or self._clock() > self._ends:
                 break
+            if self._partition(one.order) in self._busy:
+                continue
             delivery = self._look(one.order)
             looked += 1
             if delivery.fingerprint != one.fingerprint and (delivery.items or delivery.state in _FINAL):
@@ -114,18 +136,6 @@ class _Tick:
         key = self._pipeline.key("orders")
         metadata = {"order": order.id, "status": str(order.status)}
         self._events.append(dg.AssetObservation(key, partition=partition, metadata=metadata))
-        if order.is_failed:
-            self._events.append(
-                dg.AssetCheckEvaluation(
-                    asset_key=key,
-                    check_name=NO_ORDER_FAILED,
-                    passed=False,
-                    severity=dg.AssetCheckSeverity.ERROR,
-                    description=f"UP42 ended order {order.id} as {order.status}.",
-                    metadata={name: dg.MetadataValue.text(text) for name, text in metadata.items()},
-                    partition=partition,
-                )
-            )
 
     def _look(self, order: Order) -> Delivery:
         storage = self._client.storage

@@ -90,9 +90,7 @@ class TestTokens:
         assert script.tokens_issued == 2
 
     def test_wrong_credentials_say_what_the_server_said_and_what_to_do(self, script, transport):
-        script.on(
-            TOKEN_PATH, (401, {"error": "invalid_grant", "error_description": "Invalid user credentials"}, {})
-        )
+        script.on(TOKEN_PATH, (401, {"error": "invalid_grant", "error_description": "Invalid user credentials"}, {}))
         with pytest.raises(WrongCredentials, match=r"Invalid user credentials.*Check UP42_USERNAME") as caught:
             transport.send("GET", "/x")
         assert "geheim" not in str(caught.value)
@@ -207,7 +205,11 @@ class TestErrors:
             ({"error": {"message": "Not Found"}}, "Not Found", None),
             ({"code": 404, "message": "M", "details": "D"}, "M", "D"),
             ({"title": "T", "status": 400, "schema-error": "S"}, "T", "S"),
-            ({"title": "T", "errors": [{"name": "InvalidTitle", "message": "too long"}]}, "T", "InvalidTitle: too long"),
+            (
+                {"title": "T", "errors": [{"name": "InvalidTitle", "message": "too long"}]},
+                "T",
+                "InvalidTitle: too long",
+            ),
             ({"title": "T", "detail": {}}, "T", None),
             ({"code": "E", "description": "D"}, "D", None),
             (b"<html>gateway</html>", "<html>gateway</html>", None),

@@ -382,7 +382,7 @@ def test_a_signature_in_the_url_stays_out_of_messages() -> None:
 
 
 def test_a_missing_file_is_refused_like_a_bad_one(tmp_path: Path) -> None:
-    with pytest.raises(AoiRejected, match="nowhere.*check that it is there") as caught:
+    with pytest.raises(AoiRejected, match=r"nowhere.*check that it is there") as caught:
         read_aoi(tmp_path / "nowhere.geojson")
     assert caught.value.rule == "file"
 

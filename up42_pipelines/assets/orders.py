@@ -8,7 +8,7 @@ from pydantic import Field
 from shapely.geometry import mapping, shape
 
 from up42_pipelines.api import OrderStatus
-from up42_pipelines.assets.pipeline import NO_ORDER_FAILED, Pipeline, explained
+from up42_pipelines.assets.pipeline import Pipeline, explained
 from up42_pipelines.ordering.placement import PlacedOrder, ensure_order
 from up42_pipelines.ordering.plan import PlannedOrder, Purpose, is_clipped, plan_order
 from up42_pipelines.ordering.selection import clip
@@ -39,10 +39,9 @@ def orders_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     Safe to repeat: an order that exists is found by its tag and adopted. Its value is a STAC ItemCollection with
     one item per order (the scene, with the `order` extension).
     """
-    key = pipeline.key("orders")
 
     @dg.asset(
-        key=key,
+        key=pipeline.key("orders"),
         ins={"scenes": dg.AssetIn(key=pipeline.key("scenes"))},
         partitions_def=pipeline.partitions,
         group_name=pipeline.group,
@@ -50,11 +49,6 @@ def orders_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         kinds={"up42"},
         tags={"up42/pipeline": pipeline.name, "up42/spends": "credits"},
         io_manager_key="stac_io_manager",
-        check_specs=[
-            dg.AssetCheckSpec(
-                NO_ORDER_FAILED, asset=key, description="UP42 has not given up any order of the partition."
-            )
-        ],
         description=(
             f"Orders of the chosen scenes, data product `{pipeline.data_product}`. Spends credits, once: repeating it "
             "adopts the orders that exist. Delivery is watched by the order status sensor."
@@ -62,7 +56,7 @@ def orders_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     )
     def orders(
         context: dg.AssetExecutionContext, config: OrdersConfig, scenes: pystac.ItemCollection, up42: Up42Resource
-    ) -> Iterator[dg.MaterializeResult[pystac.ItemCollection]]:
+    ) -> dg.MaterializeResult[pystac.ItemCollection]:
         with explained(f"Ordering for {context.partition_key}"):
             placed = []
             for item, planned in _plan(pipeline, context.partition_key, config, scenes, up42):
@@ -70,18 +64,10 @@ def orders_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
                 verb = "adopted" if one.adopted else "placed"
                 context.log.info(f"{verb} order {one.order.id} ({one.order.status}, {one.credits} credits)")
                 placed.append((item, planned, one))
-        failed = [one.order for _, _, one in placed if one.order.is_failed]
-        yield dg.MaterializeResult(
+        return dg.MaterializeResult(
             value=pystac.ItemCollection([_order_item(*one) for one in placed]),
             metadata=_metadata([one for _, _, one in placed]),
             data_version=dg.DataVersion(",".join(sorted(one.order.id for _, _, one in placed)) or "none"),
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name=NO_ORDER_FAILED,
-                    passed=not failed,
-                    metadata={order.id: str(order.status) for order in failed},
-                )
-            ],
         )
 
     return orders

@@ -15,16 +15,14 @@ from up42_pipelines.ordering.keys import OrderTags, partition_tag
 from up42_pipelines.ordering.selection import SelectionRules
 from up42_pipelines.partitions import aoi_of
 
-NO_ORDER_FAILED = "no_order_failed"
-"""The asset check on `orders` that the sensor turns red when UP42 gives an order up."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """One ingestion pipeline: what is looked for, where, and how much an order may cost.
 
     Attributes:
-        name: part of job and sensor names and of the order tags. Renaming it forgets the orders placed so far.
+        name: part of job and sensor names, order tags and order keys. A renamed pipeline is another one: it does not
+            know the orders placed so far, and buys again.
         aois: path or fsspec URL of a GeoJSON file by AOI name; read when a partition runs, not before.
         partitions: date x AOI, see `partitions.date_by_aoi`.
         collection: UP42 collection, for example `phr`.
@@ -48,6 +46,16 @@ class Pipeline:
     key_prefix: Sequence[str] = ()
     group: str = "up42"
     owners: Sequence[str] = ()
+
+    @property
+    def ingest_job(self) -> str:
+        """Name of the job that searches, orders, and fetches what is there."""
+        return f"{self.name}_ingest"
+
+    @property
+    def deliver_job(self) -> str:
+        """Name of the job that the sensor runs."""
+        return f"{self.name}_deliver"
 
     def key(self, name: str) -> dg.AssetKey:
         """The asset key of one of the pipeline's assets."""

@@ -12,7 +12,7 @@ from up42_pipelines.assets.previews import map_picture
 from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of, digest
 from up42_pipelines.resources import Up42Resource
 
-ORDER_ID = "up42-order:id"
+NO_ORDER_FAILED = "no_order_failed"
 
 
 def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
@@ -22,9 +22,10 @@ def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     placing an order loses nothing. Its value is a STAC ItemCollection with UP42's hrefs. Before anything is
     delivered the asset skips: the run succeeds, downstream is skipped, and the sensor comes back later.
     """
+    key = pipeline.key("stac_items")
 
     @dg.asset(
-        key=pipeline.key("stac_items"),
+        key=key,
         deps=[pipeline.key("orders")],
         partitions_def=pipeline.partitions,
         group_name=pipeline.group,
@@ -33,6 +34,9 @@ def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         tags={"up42/pipeline": pipeline.name},
         io_manager_key="stac_io_manager",
         output_required=False,
+        check_specs=[
+            dg.AssetCheckSpec(NO_ORDER_FAILED, asset=key, description="UP42 has given up no order of the partition.")
+        ],
         description=(
             "STAC items that UP42 has delivered for the partition's orders. Skips while UP42 is still working; the "
             "order status sensor launches it again when something arrives."
@@ -40,7 +44,7 @@ def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     )
     def stac_items(
         context: dg.AssetExecutionContext, up42: Up42Resource
-    ) -> Iterator[dg.MaterializeResult[pystac.ItemCollection]]:
+    ) -> Iterator[dg.MaterializeResult[pystac.ItemCollection] | dg.AssetCheckResult]:
         with explained(f"Reading the delivery for {context.partition_key}"):
             client = up42.client
             deliveries = [
@@ -54,10 +58,13 @@ def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             ]
         for order, delivery in deliveries:
             context.log.info(f"order {order.id}: {delivery.state}. {delivery.reason}")
+        failed = {order.id: delivery.reason for order, delivery in deliveries if delivery.state is DeliveryState.FAILED}
+        yield dg.AssetCheckResult(
+            asset_key=key, check_name=NO_ORDER_FAILED, passed=not failed, metadata={"failed_orders": failed}
+        )
         items = [item for _, delivery in deliveries for item in delivery.items]
-        states = {delivery.state for _, delivery in deliveries}
-        if deliveries and not items and states == {DeliveryState.FAILED}:
-            reasons = " ".join(f"Order {order.id}: {delivery.reason}" for order, delivery in deliveries)
+        if failed and len(failed) == len(deliveries) and not items:
+            reasons = " ".join(f"Order {order_id}: {reason}" for order_id, reason in failed.items())
             raise dg.Failure(
                 f"Nothing will be delivered for {context.partition_key}. {reasons} To buy again, materialize `orders` "
                 "with a higher `generation` in its config.",

@@ -31,7 +31,7 @@ from up42_pipelines.lake import Lake
 
 PIPELINE = "optical_archive"
 SPEED = 60.0
-LONGEST_S = 600.0
+LONGEST_S = 300.0
 _PAUSE_S = 1.0
 
 

@@ -14,14 +14,8 @@ from up42_pipelines.api import Order, Up42Client
 from up42_pipelines.lake import Lake, read_item
 from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of
 from up42_pipelines.ordering.keys import OrderTags, pipeline_tag
-
-PARTITION_TAG = "dagster/partition"
-_ACTIVE = (
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-)
+from up42_pipelines.partitions import PARTITION_TAG
+from up42_pipelines.sensors import ACTIVE
 
 
 class State(StrEnum):
@@ -74,7 +68,7 @@ class Runs:
     @property
     def active(self) -> bool:
         """True while one is queued or running."""
-        return any(record.dagster_run.status in _ACTIVE for record in self.records)
+        return any(record.dagster_run.status in ACTIVE for record in self.records)
 
     @property
     def failure(self) -> bool:

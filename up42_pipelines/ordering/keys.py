@@ -30,6 +30,7 @@ def order_key(
     data_product: str,
     params: Mapping[str, Any],
     geometry: BaseGeometry | None,
+    pipeline: str,
     partition: str,
     generation: int = 1,
 ) -> str:
@@ -41,6 +42,8 @@ def order_key(
         params: order parameters; an archive order names its scene here.
         geometry: ordered area, degrees (EPSG:4326); None for a full scene. Ring start, direction and digits
             beyond the seventh decimal do not matter.
+        pipeline: name of the pipeline it is bought for. Two pipelines that want the same scene buy it each for
+            itself: an order has one pipeline tag, by which its delivery is found.
         partition: partition it is bought for.
         generation: raised by a person who wants to buy the same thing again.
     """
@@ -49,6 +52,7 @@ def order_key(
         "data_product": data_product,
         "params": params,
         "geometry": None if geometry is None else _canonical(geometry),
+        "pipeline": pipeline,
         "partition": partition,
         "generation": generation,
     }

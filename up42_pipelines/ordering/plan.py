@@ -91,6 +91,7 @@ def plan_order(
                 data_product=purpose.data_product,
                 params=given,
                 geometry=area,
+                pipeline=purpose.pipeline,
                 partition=purpose.partition,
                 generation=purpose.generation,
             ),

@@ -1,0 +1,115 @@
+"""A pipeline over one AOI in Berlin, and its graph on an ephemeral Dagster instance."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from up42_pipelines.assets import Pipeline
+from up42_pipelines.ingestion import build_ingestion
+from up42_pipelines.ordering.selection import SelectionRules
+from up42_pipelines.partitions import date_by_aoi
+from up42_pipelines.resources import LakeResource, Up42Resource
+
+SQUARE = [[[13.38, 52.46], [13.40, 52.46], [13.40, 52.475], [13.38, 52.475], [13.38, 52.46]]]
+CHAIN = ("scenes", "orders", "stac_items", "cogs")
+
+
+class Graph:
+    """Definitions of one pipeline against one sandbox, with an instance and a lake of their own."""
+
+    def __init__(self, pipeline: Pipeline, sandbox, lake: Path, *, username="sandbox@example.com", password="sandbox"):
+        self.pipeline, self.sandbox, self.lake = pipeline, sandbox, lake
+        self.up42 = Up42Resource(username=username, password=password, api_url=sandbox.url)
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.defs = build_ingestion(pipeline, up42=self.up42, lake=LakeResource(url=str(lake)), sensor_interval_s=1)
+
+    def run(self, partition: str, *names: str, config: dict | None = None) -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            list(self.defs.assets),
+            selection=[self.pipeline.key(name) for name in names or CHAIN],
+            resources=dict(self.defs.resources),
+            partition_key=partition,
+            instance=self.instance,
+            run_config={"ops": {"orders": {"config": config}}} if config else None,
+            raise_on_error=False,
+        )
+
+    def tick(self, cursor: str | None = None) -> dg.SensorResult:
+        [sensor] = self.defs.sensors
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=cursor, definitions=self.defs, resources={"up42": self.up42}
+        )
+        return sensor.evaluate_tick(context)
+
+    def metadata(self, name: str, partition: str) -> dict:
+        event = self.instance.fetch_materializations(
+            dg.AssetRecordsFilter(self.pipeline.key(name), asset_partitions=[partition]), limit=1
+        ).records
+        return dict(event[0].asset_materialization.metadata) if event else {}
+
+    def is_materialized(self, name: str, partition: str) -> bool:
+        return partition in self.instance.get_materialized_partitions(self.pipeline.key(name))
+
+    def orders(self) -> list[dict]:
+        """The pipeline's orders in the sandbox's ledger."""
+        return [one for one in self.sandbox.ledger() if f"pipeline:{self.pipeline.name}" in (one["tags"] or [])]
+
+
+def failure_of(result: dg.ExecuteInProcessResult, step: str) -> str:
+    """Why a step failed, as a person reads it."""
+    [event] = [e for e in result.all_events if e.is_step_failure and e.step_key == step]
+    data = event.step_failure_data
+    return (data.user_failure_data.description if data.user_failure_data else None) or str(data.error)
+
+
+@pytest.fixture
+def explain():
+    return failure_of
+
+
+@pytest.fixture
+def aoi_folder(tmp_path) -> Path:
+    folder = tmp_path / "aois"
+    folder.mkdir()
+    (folder / "berlin.geojson").write_text(json.dumps({"type": "Polygon", "coordinates": SQUARE}))
+    return folder
+
+
+@pytest.fixture
+def make_graph(tmp_path, aoi_folder, request):
+    """`make_graph(sandbox, **changes)`: each with a pipeline name of its own, so that tests do not share orders."""
+    made = []
+
+    def make(
+        sandbox,
+        *,
+        lake: Path | None = None,
+        instance=None,
+        username="sandbox@example.com",
+        password="sandbox",
+        **changes,
+    ):
+        name = changes.pop("name", f"test_{abs(hash(request.node.nodeid)) % 10**8}_{len(made)}")
+        pipeline = Pipeline(
+            name=name,
+            aois={path.stem: str(path) for path in aoi_folder.glob("*.geojson")},
+            partitions=date_by_aoi([path.stem for path in aoi_folder.glob("*.geojson")], start_date="2026-06-01"),
+            collection="sandbox-optical",
+            data_product="analytic",
+            selection=SelectionRules(max_scenes=1),
+            max_credits_per_order=1000,
+        )
+        graph = Graph(
+            replace(pipeline, **changes), sandbox, lake or tmp_path / "lake", username=username, password=password
+        )
+        made.append(graph)
+        return graph
+
+    yield make
+    for graph in made:
+        graph.instance.dispose()

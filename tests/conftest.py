@@ -1,0 +1,109 @@
+"""What all suites share: sandboxes as real processes, and a way to wait that is not a sleep."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from up42_pipelines.api import Credentials, Hosts, Patience, Up42Client
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+class SandboxProcess:
+    """A sandbox started with the product's own command; `state` outlives it."""
+
+    def __init__(self, state: Path, *options: str) -> None:
+        self.state = state
+        self._options = options
+        self.start()
+
+    def start(self, port: int = 0) -> None:
+        command = [sys.executable, "-m", "up42_pipelines.cli", "sandbox", "--port", str(port)]
+        with self.state.with_suffix(".log").open("a") as log:
+            self.process = subprocess.Popen(
+                [*command, "--state", str(self.state), *self._options], stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        self.url = self.process.stdout.readline().strip()
+        assert self.url, self.state.with_suffix(".log").read_text()
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    def client(self, **options) -> Up42Client:
+        options.setdefault("patience", Patience(connect_s=5, read_s=20, retries=2, backoff_s=0.05))
+        return Up42Client(
+            Credentials(username="sandbox@example.com", password="sandbox"), Hosts.of(api_url=self.url), **options
+        )
+
+    def ledger(self) -> list[dict]:
+        """Every order that exists, whoever placed it."""
+        answer = requests.get(f"{self.url}/sandbox/ledger", timeout=10)
+        answer.raise_for_status()
+        body = answer.json()
+        return body["orders"] if isinstance(body, dict) else body
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def stop(self) -> int:
+        self.process.terminate()
+        code = self.process.wait(20)
+        self.process.stdout.close()
+        return code
+
+
+@pytest.fixture(scope="session")
+def start_sandbox(tmp_path_factory) -> Iterator[Callable[..., SandboxProcess]]:
+    started = []
+
+    def start(*options: str) -> SandboxProcess:
+        started.append(SandboxProcess(tmp_path_factory.mktemp("sandbox") / "state", *options))
+        return started[-1]
+
+    yield start
+    for sandbox in started:
+        if sandbox.process.poll() is None:
+            sandbox.stop()
+
+
+@pytest.fixture(scope="session")
+def sandbox(start_sandbox) -> SandboxProcess:
+    """Orders are fulfilled within a fraction of a second."""
+    return start_sandbox("--speed", "5000")
+
+
+@pytest.fixture(scope="session")
+def slow_sandbox(start_sandbox) -> SandboxProcess:
+    """Orders take their minutes: nothing is delivered while a test runs."""
+    return start_sandbox("--speed", "0.01")
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable:
+    """`wait_for(condition, seconds)`: asks until the answer is true, and returns it."""
+
+    def wait(condition, seconds: float = 30):
+        deadline = time.monotonic() + seconds
+        while not (answer := condition()):
+            assert time.monotonic() < deadline, f"nothing happened within {seconds} s"
+            time.sleep(0.05)
+        return answer
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the shared test data is not beside this checkout")
+    return SHARED_DATA

@@ -1,0 +1,291 @@
+"""Open what a delivery says is a raster, without trusting it, and describe it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rasterio
+from affine import Affine
+from rasterio.errors import NotGeoreferencedWarning
+from rio_cogeo.cogeo import cog_validate
+
+from up42_pipelines.errors import InvalidDelivery
+from up42_pipelines.lake.footprint import GDAL_ERRORS, footprint_4326
+
+# What keeps GDAL to the one file it is given: no look at neighbours, no side-car metadata read or written, no network.
+_ENVIRONMENT = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "GDAL_TIFF_INTERNAL_MASK": "YES",
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}",
+}
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF 6.0, section 2; BigTIFF
+_JP2_SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"  # ISO/IEC 15444-1, I.5.1
+
+# Limits on what a header may claim. The widest hyperspectral products have some 500 bands; the largest single mosaics
+# some 100 GB decoded. DEFLATE cannot expand more than 1032 times (zlib technical details); sparse files can.
+MAX_BANDS = 1024
+MAX_DECODED_BYTES = 1 << 40
+MAX_EXPANSION = 5000
+_SMALL_ENOUGH_BYTES = 1 << 30
+MAX_BLOCK_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RasterInfo:
+    """What a raster's header says, and where on Earth that is.
+
+    Attributes:
+        driver: GDAL's name of the format, `GTiff` or `JP2OpenJPEG`.
+        width: columns.
+        height: rows.
+        count: bands.
+        dtypes: numpy name of each band's type, for example `uint16`; `complex_int16` for CInt16.
+        nodata: per band; NaN is possible.
+        crs_code: `EPSG:32633` or another authority's code; None when there is none.
+        crs_wkt: WKT2 (ISO 19162:2019) of the coordinate reference system; None when there is none.
+        transform: a, b, c, d, e, f of the affine map (column, row) -> (x, y); None when the file has no geotransform.
+        bounds: west, south, east, north in the raster's own CRS; None without geotransform.
+        gsd_m: spacing of the pixels in metres; None when the CRS is not in metres or feet.
+        descriptions: per band.
+        units: per band.
+        colorinterp: per band, GDAL's name, for example `red`, `alpha`, `palette`.
+        scales: per band; value = pixel * scale + offset.
+        offsets: per band.
+        has_mask: an internal mask of the whole dataset.
+        has_gcps: placed by ground control points.
+        has_rpcs: placed by rational polynomial coefficients.
+        is_cog: passes rio-cogeo's validation without an error or a warning.
+        footprint_4326: GeoJSON Polygon or MultiPolygon (degrees, EPSG:4326), cut at the antimeridian; None when the
+            raster cannot be placed on Earth.
+        bbox: west, south, east, north (degrees, EPSG:4326); west > east when it crosses the antimeridian.
+    """
+
+    driver: str
+    width: int
+    height: int
+    count: int
+    dtypes: tuple[str, ...]
+    nodata: tuple[float | None, ...]
+    crs_code: str | None
+    crs_wkt: str | None
+    transform: tuple[float, float, float, float, float, float] | None
+    bounds: tuple[float, float, float, float] | None
+    gsd_m: float | None
+    descriptions: tuple[str | None, ...]
+    units: tuple[str | None, ...]
+    colorinterp: tuple[str, ...]
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
+    has_mask: bool
+    has_gcps: bool
+    has_rpcs: bool
+    is_cog: bool
+    footprint_4326: dict[str, Any] | None
+    bbox: tuple[float, float, float, float] | None
+
+
+@contextmanager
+def closed_world() -> Iterator[None]:
+    """GDAL settings under which an untrusted file is handled, and no warning that a raster is not georeferenced.
+
+    Hazard: `warnings.catch_warnings` is not thread-safe before Python 3.14; handle rasters in one thread per process.
+    """
+    with rasterio.Env(**_ENVIRONMENT), warnings.catch_warnings():
+        # A raster without geotransform is delivered on purpose (sensor geometry); RasterInfo says so.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
+
+
+def raster_format(path: Path) -> str | None:
+    """The one GDAL driver that may open a file, from its first bytes; None when it is neither TIFF nor JPEG 2000."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head.startswith(_TIFF_SIGNATURES):
+        return "GTiff"
+    return "JP2OpenJPEG" if head == _JP2_SIGNATURE else None
+
+
+@contextmanager
+def open_raster(path: Path) -> Iterator[Any]:
+    """Open a GeoTIFF or JPEG 2000 file for reading, as a rasterio dataset.
+
+    The driver is named, because GDAL picks one by content otherwise, and then a VRT named `.tif` reads local files.
+
+    Raises:
+        InvalidDelivery: it is neither, its header is damaged, or claims what no delivery has (see the limits above).
+            Also when reading fails inside the block.
+    """
+    driver = raster_format(path)
+    if driver is None:
+        raise InvalidDelivery(f"{path.name} is neither TIFF nor JPEG 2000: {_glimpse(path)}.")
+    if driver == "JP2OpenJPEG":
+        _check_jp2_is_whole(path)
+    with closed_world():
+        try:
+            with rasterio.open(path.absolute(), driver=driver, sharing=False) as dataset:
+                _check_claims(dataset, path)
+                yield dataset
+        except GDAL_ERRORS as error:
+            raise InvalidDelivery(f"{path.name} cannot be read as {driver}: {_why(error)}.") from error
+
+
+def describe(path: Path) -> RasterInfo:
+    """Read a raster's header; no pixel is decoded.
+
+    Raises:
+        InvalidDelivery: the file is no raster, or its georeference contradicts itself: a geotransform that is not
+            finite or singular, or degrees beyond 180 and 90 in a geographic CRS.
+    """
+    with open_raster(path) as dataset:
+        gcps, gcps_crs = dataset.gcps
+        transform = None if dataset.transform == Affine.identity() else dataset.transform
+        if transform is not None and not all(map(math.isfinite, transform[:6])):
+            raise InvalidDelivery(f"{path.name}: the geotransform {tuple(transform[:6])} is not finite.")
+        if transform is not None and transform.is_degenerate:
+            raise InvalidDelivery(f"{path.name}: the geotransform {tuple(transform[:6])} has no area.")
+        crs = dataset.crs or None
+        bounds = None if transform is None else _bounds(transform, dataset.width, dataset.height)
+        if bounds is not None and crs is not None and crs.is_geographic and _beyond_the_earth(bounds):
+            raise InvalidDelivery(f"{path.name}: bounds {bounds} cannot be degrees in {crs.to_string()[:60]}.")
+        footprint, bbox = footprint_4326(
+            crs=crs,
+            transform=transform,
+            width=dataset.width,
+            height=dataset.height,
+            gcps=[(point.x, point.y) for point in gcps],
+            gcps_crs=gcps_crs,
+        )
+        return RasterInfo(
+            driver=dataset.driver,
+            width=dataset.width,
+            height=dataset.height,
+            count=dataset.count,
+            dtypes=tuple(dataset.dtypes),
+            nodata=tuple(dataset.nodatavals),
+            crs_code=None if crs is None else _code(crs),
+            crs_wkt=None if crs is None else crs.to_wkt(version="WKT2_2019"),
+            transform=None if transform is None else tuple(transform[:6]),
+            bounds=bounds,
+            gsd_m=None if transform is None or crs is None else _gsd_m(transform, crs),
+            descriptions=tuple(dataset.descriptions),
+            units=tuple(unit or None for unit in dataset.units),
+            colorinterp=tuple(interpretation.name for interpretation in dataset.colorinterp),
+            scales=tuple(dataset.scales),
+            offsets=tuple(dataset.offsets),
+            has_mask=has_mask(dataset),
+            has_gcps=bool(gcps),
+            has_rpcs=dataset.rpcs is not None,
+            is_cog=dataset.driver == "GTiff" and is_cog(path),
+            footprint_4326=footprint,
+            bbox=bbox,
+        )
+
+
+def is_cog(path: Path) -> bool:
+    """Whether a GeoTIFF is a Cloud-Optimized GeoTIFF by rio-cogeo, warnings counted as errors.
+
+    Strict, because its one warning is a large image without overviews: nobody can look at that without reading it all.
+    """
+    with closed_world():
+        valid, _, _ = cog_validate(path, strict=True, quiet=True)
+    return bool(valid)
+
+
+def has_mask(dataset: Any) -> bool:
+    """Whether the dataset has a mask of its own, as opposed to nodata or an alpha band."""
+    flags = dataset.mask_flag_enums[0]
+    per_dataset, alpha = rasterio.enums.MaskFlags.per_dataset, rasterio.enums.MaskFlags.alpha
+    return per_dataset in flags and alpha not in flags
+
+
+def _check_claims(dataset: Any, path: Path) -> None:
+    width, height, count = dataset.width, dataset.height, dataset.count
+    if count > MAX_BANDS:
+        raise InvalidDelivery(f"{path.name} claims {count} bands; at most {MAX_BANDS} are believed.")
+    item_bytes = max(item_size(dtype) for dtype in dataset.dtypes)
+    decoded = width * height * count * item_bytes
+    size = path.stat().st_size
+    shape = f"{path.name} claims {width} x {height} pixels in {count} bands ({decoded:,} bytes)"
+    if decoded > MAX_DECODED_BYTES:
+        raise InvalidDelivery(f"{shape}; at most {MAX_DECODED_BYTES:,} bytes are believed.")
+    if decoded > _SMALL_ENOUGH_BYTES and decoded > MAX_EXPANSION * size:
+        raise InvalidDelivery(f"{shape}, {decoded // max(size, 1):,} times the file's {size:,} bytes.")
+    # GDAL decodes a block (strip, tile) as a whole, so the largest block is the memory it needs.
+    rows, columns = max(dataset.block_shapes, key=math.prod)
+    if rows * columns * item_bytes > MAX_BLOCK_BYTES:
+        raise InvalidDelivery(f"{path.name} has blocks of {columns} x {rows} pixels; they do not fit in memory.")
+
+
+def item_size(dtype: str) -> int:
+    """Bytes of a pixel value; GDAL's integer complex type has no numpy name."""
+    return 4 if dtype == "complex_int16" else int(rasterio.dtypes._getnpdtype(dtype).itemsize)  # noqa: SLF001
+
+
+def _check_jp2_is_whole(path: Path) -> None:
+    """Refuse a JPEG 2000 file that ends early: OpenJPEG decodes what is left of it, and reports success.
+
+    Walks the boxes (ISO/IEC 15444-1, I.4): a box of length 0 reaches to the end of the file, and a codestream ends
+    with the marker EOC, FF D9.
+    """
+    size, at = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while at < size:
+            file.seek(at)
+            head = file.read(16)
+            length, kind = int.from_bytes(head[:4], "big"), head[4:8]
+            if length == 1:
+                length = int.from_bytes(head[8:16], "big")
+            elif length == 0:
+                length = size - at
+            if length < 8 or at + length > size:
+                raise InvalidDelivery(f"{path.name} is cut off: a box at byte {at} reaches beyond byte {size}.")
+            at += length
+            if kind == b"jp2c":
+                file.seek(at - 2)
+                if file.read(2) != b"\xff\xd9":
+                    raise InvalidDelivery(f"{path.name} is cut off: its codestream has no end marker.")
+
+
+def _bounds(transform: Affine, width: int, height: int) -> tuple[float, float, float, float]:
+    """West, south, east, north of the four corners, rotated and south-up geotransforms included."""
+    corners = [transform @ corner for corner in ((0, 0), (width, 0), (width, height), (0, height))]
+    xs, ys = zip(*corners, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _beyond_the_earth(bounds: tuple[float, float, float, float]) -> bool:
+    """Whether these cannot be degrees: longitudes may be counted to 360, and pixels stick out a little."""
+    west, south, east, north = bounds
+    return west < -361 or east > 361 or east - west > 361 or south < -91 or north > 91
+
+
+def _code(crs: Any) -> str | None:
+    authority = crs.to_authority()
+    return None if authority is None else ":".join(authority)
+
+
+def _gsd_m(transform: Affine, crs: Any) -> float | None:
+    if not crs.is_projected:
+        return None
+    _, metres_per_unit = crs.linear_units_factor
+    return math.sqrt(abs(transform.determinant)) * float(metres_per_unit)
+
+
+def _glimpse(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(60)
+    return f"it starts with {head!r}" if head else "it is empty"
+
+
+def _why(error: BaseException) -> str:
+    """The innermost of GDAL's messages, which names the cause."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__

@@ -1,0 +1,161 @@
+"""What an order asks for: the body of estimate and placement, checked rule by rule (UP42 API reference, orders)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema
+from shapely.geometry import Polygon
+
+from up42_pipelines.sandbox import clock, geometry, products, synthetic
+from up42_pipelines.sandbox.problems import Refused, bad_request, not_found
+from up42_pipelines.sandbox.products import DataProduct
+from up42_pipelines.sandbox.routing import is_uuid
+from up42_pipelines.sandbox.scenes import Scene
+from up42_pipelines.sandbox.world import Source, World
+
+MAX_TAGS, MAX_NAME = 30, 200
+_TAG = re.compile(r"[A-Za-z0-9 .\-_/:]+")
+
+
+@dataclass(frozen=True)
+class OrderInput:
+    """A body whose general rules hold; its features have not been looked at."""
+
+    source: Source
+    product: DataProduct
+    display_name: str
+    scene_id: str
+    features: Sequence[Any]
+    tags: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One feature that can be ordered. `size` is in km² or scenes; `aoi` is None for a full scene."""
+
+    index: int
+    scene: Scene
+    aoi: Polygon | None
+    credits: int
+    size: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One feature that cannot."""
+
+    index: int
+    message: str
+    details: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Write the failure as estimate and placement show it."""
+        return {"index": self.index, "message": self.message, "details": self.details}
+
+
+def read(body: Mapping[str, Any], world: World) -> OrderInput:
+    """Check what concerns the whole order.
+
+    Raises:
+        Refused: 400 for a broken rule, 404 for an unknown data product or budget.
+    """
+    product_id, name = body.get("dataProduct"), body.get("displayName")
+    if not is_uuid(product_id):
+        raise bad_request("dataProduct must be the UUID of a data product")
+    if str(product_id).lower() not in world.products:
+        raise not_found("DataProduct", str(product_id))
+    source, product = world.products[str(product_id).lower()]
+    if not isinstance(name, str) or not 1 <= len(name.strip()) <= len(name) <= MAX_NAME:
+        raise bad_request(f"displayName must have between 1 and {MAX_NAME} characters")
+    params = body.get("params")
+    if not isinstance(params, dict):
+        raise bad_request("params must be an object")
+    problem = next(iter(jsonschema.Draft7Validator(products.params_schema(product)).iter_errors(params)), None)
+    if problem is not None:
+        where = "".join(f"/{part}" for part in problem.absolute_path)
+        raise bad_request(f"order parameters errors: params{where}: {problem.message[:300]}")
+    if body.get("budgetId") is not None:
+        raise not_found("Budget", str(body["budgetId"]))
+    return OrderInput(source, product, name, params["id"], _features(body.get("featureCollection")), read_tags(body))
+
+
+def read_tags(body: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Read the tags; None when the body has none.
+
+    Raises:
+        Refused: 400, null, too many, or characters that are not allowed.
+    """
+    if "tags" not in body:
+        return None
+    tags = body["tags"]
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise bad_request("tags must be an array of strings; leave it out when there are none")
+    if len(tags) > MAX_TAGS:
+        raise bad_request(f"at most {MAX_TAGS} tags are allowed, got {len(tags)}")
+    for tag in tags:
+        if not _TAG.fullmatch(tag):
+            raise bad_request(f"tag {tag[:100]!r}: only letters, digits, spaces and . - _ / : are allowed")
+    return tuple(tags)
+
+
+def lines(order: OrderInput, world: World) -> list[Line | Failure]:
+    """Look at every feature, in their order."""
+    scene = order.source.scene(order.scene_id)
+    if scene is None or scene.acquired_at > clock.moment(world.now()):
+        details = f"No scene {order.scene_id} in collection {order.product.collection}"
+        return [Failure(index, "Scene not found", details) for index in range(len(order.features))]
+    return [_line(index, feature, order.product, scene) for index, feature in enumerate(order.features)]
+
+
+def display_names(order: OrderInput) -> list[str]:
+    """Return a name for each feature: with a number when there are several."""
+    if len(order.features) == 1:
+        return [order.display_name]
+    return [f"{order.display_name} {number}" for number in range(1, len(order.features) + 1)]
+
+
+def _features(collection: Any) -> list[Any]:
+    if not isinstance(collection, dict) or collection.get("type") != "FeatureCollection":
+        raise bad_request("featureCollection must be a GeoJSON FeatureCollection")
+    features = collection.get("features")
+    if not isinstance(features, list) or not features:
+        raise bad_request("featureCollection must have at least one feature")
+    if not all(isinstance(feature, dict) and feature.get("type") == "Feature" for feature in features):
+        raise bad_request("every entry of featureCollection.features must be a GeoJSON Feature")
+    return features
+
+
+def _line(index: int, feature: Mapping[str, Any], product: DataProduct, scene: Scene) -> Line | Failure:
+    given = feature.get("geometry")
+    if product.unit == "SCENE":
+        if given is not None:
+            return Failure(
+                index, "Geometry is not valid", "this data product is delivered whole: geometry must be null"
+            )
+        price, size = product.price(0)
+        return Line(index, scene, None, price, size)
+    try:
+        aoi = geometry.order_area(given)
+    except geometry.GeometryProblem as problem:
+        return Failure(index, "Geometry is not valid", str(problem))
+    area_km2 = geometry.area_km2(synthetic.clip_to(scene, aoi))
+    if area_km2 <= 0:
+        return Failure(
+            index, "Geometry does not intersect the scene", f"the AOI lies outside the footprint of {scene.id}"
+        )
+    price, size = product.price(area_km2)
+    return Line(index, scene, aoi, price, size)
+
+
+def refuse_if_poor(cost: int, available: int) -> None:
+    """Stop an order that the account cannot pay.
+
+    Raises:
+        Refused: 403.
+    """
+    if cost > available:
+        raise Refused(403, "Insufficient credits", f"the order costs {cost} credits, {available} are available")
