@@ -76,6 +76,12 @@ def start_sandbox(tmp_path_factory) -> Iterator[Callable[..., SandboxProcess]]:
             sandbox.stop()
 
 
+@pytest.fixture
+def start_sandbox_on() -> type[SandboxProcess]:
+    """Starts a sandbox on a state that exists; the test stops it."""
+    return SandboxProcess
+
+
 @pytest.fixture(scope="session")
 def sandbox(start_sandbox) -> SandboxProcess:
     """Orders are fulfilled within a fraction of a second."""

@@ -154,7 +154,7 @@ def test_a_committed_item_is_away_while_its_files_are_replaced(lake, delivery, f
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"<html>403 Forbidden</html>", "neither TIFF nor"), (b"", "it is empty"), (b"PK\3\4", "starts with")],
+    [(b"<html>403 Forbidden</html>", "none of TIFF"), (b"", "it is empty"), (b"PK\3\4", "starts with")],
 )
 def test_data_that_is_no_raster_refuses_the_item(lake, delivery, files, content, reason):
     files.put("f2", content)

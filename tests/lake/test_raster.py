@@ -33,8 +33,8 @@ def tiff(width, height, bands=1, bits=8):
     [
         (b"", "it is empty"),
         (b"<html>403</html>", "<html>"),
-        (b'{"title": "Not found"}', "neither TIFF nor JPEG 2000"),
-        (b"PK\3\4" + bytes(40), "neither TIFF"),
+        (b'{"title": "Not found"}', "none of TIFF, NITF and JPEG 2000"),
+        (b"PK\3\4" + bytes(40), "none of TIFF"),
         (b"II*\0", "cannot be read as GTiff"),
         (tiff(100, 100, 65_535), "65535 bands"),
         (tiff(2_000_000, 2_000_000), "claims 2000000 x 2000000"),
@@ -60,7 +60,7 @@ def test_a_vrt_cannot_read_local_files(tmp_path):
         f'subClass="VRTRawRasterBand"><SourceFilename relativetoVRT="0">{secret}</SourceFilename>'
         "</VRTRasterBand></VRTDataset>"
     )
-    with pytest.raises(InvalidDelivery, match="neither TIFF nor JPEG 2000"):
+    with pytest.raises(InvalidDelivery, match="none of TIFF, NITF and JPEG 2000"):
         ensure_cog(vrt, tmp_path / "target.tif")
 
 

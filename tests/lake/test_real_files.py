@@ -37,7 +37,7 @@ IMAGERY = {
     "made_landsat7_worldfile.tif": KEPT,  # without its side-car, so without a place
     "mars_hirise_rgb_nonearth_cog.tif": KEPT,
     "naip_rgbir_uint8_utm16.tif": KEPT,
-    "nitf_rgb_epsg4326.ntf": REFUSED,  # only GeoTIFF and JPEG 2000 are opened
+    "nitf_rgb_epsg4326.ntf": CONVERTED,
     "ortho_rgb_jpeg_mask_webmercator_cog.tif": KEPT,
     "ortho_rgba_jpeg_webmercator.tif": CONVERTED,
     "planetscope_all_nodata_uint16_utm28.tif": CONVERTED,
@@ -82,7 +82,7 @@ HOSTILE_THAT_LAND = {
 def test_imagery(real_data, tmp_path, name):
     source, target = real_data / "imagery" / name, tmp_path / "target.tif"
     if IMAGERY[name] == REFUSED:
-        with pytest.raises(InvalidDelivery, match="neither TIFF nor JPEG 2000"):
+        with pytest.raises(InvalidDelivery, match="none of TIFF, NITF and JPEG 2000"):
             ensure_cog(source, target)
         assert not target.exists()
         return

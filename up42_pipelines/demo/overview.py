@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import cast
 
-import numpy as np
-import rioxarray
-import xarray
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 
 from up42_pipelines.demo.report import cogs_of
 from up42_pipelines.demo.standing import Standing, State
+from up42_pipelines.lake import quicklook_png
 
-_PX = 400
 _CELL_INCHES = 3.2
 
 
@@ -30,8 +28,7 @@ def save_overview(standings: Sequence[Standing], path: Path, *, columns: int) ->
         cogs = cogs_of(one)
         if cogs:
             item, asset = cogs[0]
-            pixels = preview(asset.href)
-            cell.imshow(pixels, cmap="gray")
+            cell.imshow(imread(BytesIO(quicklook_png(Path(asset.href)))))
             cover = item.properties.get("eo:cloud_cover")
             caption = f"{len(cogs)} COG(s), {one.credits} credits" + ("" if cover is None else f", cloud {cover:.0f} %")
         else:
@@ -41,17 +38,3 @@ def save_overview(standings: Sequence[Standing], path: Path, *, columns: int) ->
     for cell in cells.flat[len(standings) :]:
         cell.set_axis_off()
     figure.savefig(path, dpi=110)
-
-
-def preview(href: str) -> np.ndarray:
-    """A COG as an image `(y, x)` or `(y, x, 3)` of floats in 0..1, nodata white; opened lazily, read thinned out."""
-    with cast("xarray.DataArray", rioxarray.open_rasterio(href, masked=True)) as data:
-        step = max(1, -(-max(data.sizes["y"], data.sizes["x"]) // _PX))
-        bands = [2, 1, 0] if data.sizes["band"] >= 4 and data.dtype != np.uint8 else [0, 1, 2]
-        chosen = data.isel(band=bands if data.sizes["band"] >= 3 else [0])
-        pixels = chosen.isel(y=slice(None, None, step), x=slice(None, None, step)).to_numpy().astype("float64")
-    valid = pixels[np.isfinite(pixels)]
-    low, high = np.percentile(valid, (2, 98)) if valid.size else (0.0, 1.0)
-    stretched = np.clip((pixels - low) / max(high - low, 1e-12), 0, 1)
-    image = np.moveaxis(np.nan_to_num(stretched, nan=1.0), 0, -1)
-    return np.asarray(image if image.shape[-1] > 1 else image[..., 0])

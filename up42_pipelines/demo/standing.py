@@ -45,7 +45,7 @@ class Standing:
         state: how far it is.
         detail: order statuses, or the error.
         orders: its orders at UP42.
-        credits: their price together.
+        credits: their price together; an order that failed costs nothing.
         items: its items in the lake.
         seconds: since the first run was launched; None before.
     """
@@ -153,7 +153,7 @@ class Observer:
             state=state,
             detail=detail,
             orders=[order for order, _, _ in orders],
-            credits=sum(price for _, price, _ in orders),
+            credits=sum(price for order, price, _ in orders if not order.is_failed),
             items=list(landed.values()),
             seconds=seconds,
         )

@@ -186,8 +186,8 @@ def _compare(source: Path, target: Path) -> None:
 def _facts(dataset: Any) -> dict[str, Any]:
     """What a conversion must preserve, each comparable by its repr (NaN included)."""
     gcps, gcps_crs = dataset.gcps
-    tags = dataset.tags()
-    tags.pop("AREA_OR_POINT", None)  # JPEG 2000 leaves out the default, "Area"
+    # JPEG 2000 leaves out the default of AREA_OR_POINT; GeoTIFF has no room for a tag without a value.
+    tags = {name: value for name, value in dataset.tags().items() if value and name != "AREA_OR_POINT"}
     colorinterp = [interpretation.name for interpretation in dataset.colorinterp]
     if "palette" not in colorinterp and "alpha" not in colorinterp:
         # GDAL's first guess at bands that declare nothing is format-specific: it carries no information.

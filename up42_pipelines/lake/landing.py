@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pystac
 
@@ -125,6 +126,16 @@ def land_item(
     )
 
 
+def _same_source(committed: pystac.Asset, source: pystac.Asset | None) -> bool:
+    """Whether a committed asset came from this one.
+
+    Paths are compared, not hosts: UP42 names an asset by a UUID in its path, and a sandbox that was started again
+    serves the same assets on another port.
+    """
+    recorded = committed.extra_fields.get(SOURCE_HREF)
+    return source is not None and isinstance(recorded, str) and urlsplit(recorded).path == urlsplit(source.href).path
+
+
 class _Landing:
     """The state of one call: what has landed so far, what is left out, the best picture yet."""
 
@@ -160,8 +171,9 @@ class _Landing:
         for key, asset in committed.assets.items():
             source = self.item.assets.get(key)
             name = asset.href.rpartition("/")[2]
-            same = source is not None and asset.extra_fields.get(SOURCE_HREF) == without_query(source.href)
-            if same and self.lake.size(*self.folder, name) == asset.extra_fields.get("file:size"):
+            if not _same_source(asset, source):
+                continue
+            if self.lake.size(*self.folder, name) == asset.extra_fields.get("file:size"):
                 self.unchanged[key] = {**asset.to_dict(), "href": f"./{name}"}
                 self._names.add(name.casefold())
                 self.tell(AssetSkipped(item_id=self.item.id, asset_key=key, reason="already in the lake"))

@@ -26,6 +26,7 @@ _ENVIRONMENT = {
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}",
 }
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF 6.0, section 2; BigTIFF
+_NITF_SIGNATURES = (b"NITF02.1", b"NITF02.0", b"NSIF01.0")  # MIL-STD-2500C, file profile name and version
 _JP2_SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"  # ISO/IEC 15444-1, I.5.1
 
 # Limits on what a header may claim. The widest hyperspectral products have some 500 bands; the largest single mosaics
@@ -42,7 +43,7 @@ class RasterInfo:
     """What a raster's header says, and where on Earth that is.
 
     Attributes:
-        driver: GDAL's name of the format, `GTiff` or `JP2OpenJPEG`.
+        driver: GDAL's name of the format, `GTiff`, `NITF` or `JP2OpenJPEG`.
         width: columns.
         height: rows.
         count: bands.
@@ -104,27 +105,29 @@ def closed_world() -> Iterator[None]:
 
 
 def raster_format(path: Path) -> str | None:
-    """The one GDAL driver that may open a file, from its first bytes; None when it is neither TIFF nor JPEG 2000."""
+    """The one GDAL driver that may open a file, from its first bytes; None when it is none of TIFF, NITF, JPEG 2000."""
     with path.open("rb") as file:
         head = file.read(12)
     if head.startswith(_TIFF_SIGNATURES):
         return "GTiff"
+    if head.startswith(_NITF_SIGNATURES):
+        return "NITF"
     return "JP2OpenJPEG" if head == _JP2_SIGNATURE else None
 
 
 @contextmanager
 def open_raster(path: Path) -> Iterator[Any]:
-    """Open a GeoTIFF or JPEG 2000 file for reading, as a rasterio dataset.
+    """Open a GeoTIFF, NITF or JPEG 2000 file for reading, as a rasterio dataset.
 
     The driver is named, because GDAL picks one by content otherwise, and then a VRT named `.tif` reads local files.
 
     Raises:
-        InvalidDelivery: it is neither, its header is damaged, or claims what no delivery has (see the limits above).
-            Also when reading fails inside the block.
+        InvalidDelivery: it is none of them, its header is damaged, or claims what no delivery has (see the limits
+            above). Also when reading fails inside the block.
     """
     driver = raster_format(path)
     if driver is None:
-        raise InvalidDelivery(f"{path.name} is neither TIFF nor JPEG 2000: {_glimpse(path)}.")
+        raise InvalidDelivery(f"{path.name} is none of TIFF, NITF and JPEG 2000: {_glimpse(path)}.")
     if driver == "JP2OpenJPEG":
         _check_jp2_is_whole(path)
     with closed_world():

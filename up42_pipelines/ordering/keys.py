@@ -92,7 +92,10 @@ class OrderTags:
 
     @classmethod
     def read(cls, tags: Iterable[str] | None) -> OrderTags | None:
-        """The meaning of an order's tags, or None when it is not one of ours. Other tags are ignored."""
+        """The meaning of an order's tags, or None when it is not one of ours or its tags are damaged.
+
+        Other tags are ignored.
+        """
         found: dict[str, str] = {}
         for tag in tags or ():
             for prefix in (_PIPELINE, _PARTITION, _KEY, _CREDITS):
@@ -100,9 +103,13 @@ class OrderTags:
                     found[prefix] = tag.removeprefix(prefix)
         if not {_PIPELINE, _PARTITION, _KEY} <= found.keys():
             return None
-        pipeline = decode(found[_PIPELINE])
-        partition = decode(found[_PARTITION]).removeprefix(f"{pipeline}|")
-        price = found.get(_CREDITS, "")
+        try:
+            pipeline, both = decode(found[_PIPELINE]), decode(found[_PARTITION])
+        except UnicodeDecodeError:
+            return None
+        if not both.startswith(f"{pipeline}|"):
+            return None
+        partition, price = both.removeprefix(f"{pipeline}|"), found.get(_CREDITS, "")
         return cls(
             pipeline=pipeline, partition=partition, key=found[_KEY], credits=int(price) if price.isdecimal() else 0
         )

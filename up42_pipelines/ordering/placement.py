@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
 from up42_pipelines.api.orders import Estimate, Order, OrderInput, OrderStatus, Placement
@@ -23,6 +25,8 @@ from up42_pipelines.ordering.plan import PlannedOrder
 
 SETTLING_S = (1.0, 2.0, 4.0, 8.0)
 """Pauses before the look-ups that follow an ambiguous answer. How soon UP42 lists a new order is not documented."""
+
+_UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class OrdersApi(Protocol):
@@ -43,7 +47,7 @@ class OrdersApi(Protocol):
 
 def preferred(known: Sequence[Order]) -> Order:
     """The order to adopt when several carry the same key: one that can still deliver, then the oldest."""
-    return min(known, key=lambda order: (order.is_failed, str(order.created_at or ""), order.id))
+    return min(known, key=lambda order: (order.is_failed, order.created_at or _UNDATED, order.id))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,10 @@ def ensure_order(
         raise OrderRefused(f"Scene {planned.scene_id} was not ordered. {error}") from error
     if placement.results:
         return PlacedOrder(order=_fetch(orders, placement.results[0].id), credits=credits, adopted=False)
-    reasons = "; ".join(f"{line.message} ({line.details})" for line in placement.errors) or "no reason given"
+    if not placement.errors:
+        silence = UnexpectedAnswer("UP42 answered the order with neither an id nor an error.")
+        return _settle(orders, planned, silence, settling_s, sleep)
+    reasons = "; ".join(f"{line.message} ({line.details})" for line in placement.errors)
     raise OrderRefused(f"UP42 did not take the order of scene {planned.scene_id}: {reasons}.")
 
 
@@ -123,7 +130,7 @@ def _price(orders: OrdersApi, planned: PlannedOrder) -> int:
     if estimate.errors or not estimate.results:
         reasons = "; ".join(f"{line.message} ({line.details})" for line in estimate.errors) or "no price came back"
         raise OrderRefused(f"UP42 cannot price the order of scene {planned.scene_id}: {reasons}. Nothing was placed.")
-    return round(estimate.credits)
+    return math.ceil(estimate.credits)
 
 
 def _settle(
@@ -135,12 +142,15 @@ def _settle(
 ) -> PlacedOrder:
     for pause_s in settling_s:
         sleep(pause_s)
-        known = _look_up(orders, planned)
+        try:
+            known = _look_up(orders, planned)
+        except Up42Error:  # says nothing about the order; above all not that it was not placed
+            continue
         if known:
             return _adopted(preferred(known))
     raise OrderUnclear(
-        f"Scene {planned.scene_id} for partition {planned.purpose.partition}: {cause} UP42 lists no order with tag "
-        f"{key_tag(planned.key)} yet. Run the partition again: it looks the order up before placing anything."
+        f"Scene {planned.scene_id} for partition {planned.purpose.partition}: {cause} No order with tag "
+        f"{key_tag(planned.key)} was found yet. Run the partition again: it looks the order up before placing anything."
     ) from cause
 
 

@@ -1,0 +1,126 @@
+"""The demo as a person runs it: real processes, killed in the middle, started again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pystac
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+PARTITIONS = 6
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+class Demo:
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.output = folder.with_suffix(".out")
+
+    def start(self):
+        command = [sys.executable, "-m", "up42_pipelines.cli", "demo", "--folder", str(self.folder)]
+        with self.output.open("w") as out:
+            self.process = subprocess.Popen(
+                [*command, "--project", str(PROJECT)], stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def child(self, name: str) -> int | None:
+        try:
+            return json.loads((self.folder / "children.json").read_text()).get(name)
+        except (OSError, ValueError):
+            return None
+
+    def orders(self) -> int:
+        """Orders that Dagster knows to be placed: their JSON is in the lake."""
+        return len(list(self.folder.glob("lake/assets/orders/*/*.json")))
+
+    def end(self, seconds: float = 150) -> tuple[int, str]:
+        code = self.process.wait(seconds)
+        return code, self.output.read_text()
+
+
+@pytest.fixture
+def demo(tmp_path):
+    demo = Demo(tmp_path / "demo")
+    yield demo
+    if demo.process.poll() is None:
+        os.killpg(demo.process.pid, signal.SIGTERM)
+        demo.process.wait(30)
+
+
+def ledger_of(start_sandbox_on, folder: Path) -> list[dict]:
+    sandbox = start_sandbox_on(folder / "sandbox")
+    try:
+        return sandbox.ledger()
+    finally:
+        sandbox.stop()
+
+
+def test_killed_in_three_ways_it_completes_and_buys_each_thing_once(demo, wait_for, start_sandbox_on):
+    demo.start()
+    wait_for(lambda: demo.orders() >= 1, 60)
+    os.kill(demo.child("daemon"), signal.SIGKILL)
+    code, said = demo.end()
+    assert code == 1, said
+    assert "The daemon ended unexpectedly" in said
+    assert "Run the demo again" in said
+
+    demo.start()
+    wait_for(lambda: demo.child("daemon") and demo.orders() >= 2, 60)
+    orphans = [demo.child("sandbox"), demo.child("daemon")]
+    os.kill(demo.process.pid, signal.SIGKILL)
+    demo.process.wait()
+    assert all(_alive(pid) for pid in orphans)
+
+    demo.start()
+    wait_for(lambda: demo.child("daemon") not in (None, orphans[1]) and demo.orders() >= 3, 60)
+    assert not any(_alive(pid) for pid in orphans)  # two daemons, or two sandboxes, would disturb each other
+    os.kill(demo.child("sandbox"), signal.SIGKILL)
+    code, said = demo.end()
+    assert code == 1, said
+    assert "The sandbox ended unexpectedly" in said
+
+    demo.start()
+    code, said = demo.end()
+    assert code == 0, said
+    bought = ledger_of(start_sandbox_on, demo.folder)
+    assert len(bought) == PARTITIONS
+    assert len({order["displayName"] for order in bought}) == PARTITIONS
+    assert (demo.folder / "overview.png").read_bytes().startswith(b"\x89PNG")
+    catalog = pystac.Catalog.from_file(str(demo.folder / "lake" / "catalog.json"))
+    assert len(list(catalog.get_items(recursive=True))) >= PARTITIONS
+    landed = _files(demo.folder)
+
+    demo.start()
+    code, said = demo.end()
+    assert code == 0, said
+    again = ledger_of(start_sandbox_on, demo.folder)
+    assert [order["id"] for order in again] == [order["id"] for order in bought]
+    assert _files(demo.folder) == landed  # nothing was fetched twice
+
+
+def test_outside_of_a_checkout_it_says_so(tmp_path):
+    command = [sys.executable, "-m", "up42_pipelines.cli", "demo", "--project", str(tmp_path)]
+    said = subprocess.run([*command, "--folder", str(tmp_path / "demo")], capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert "workspace.yaml does not exist" in said.stdout.replace("\n", " ")
+
+
+def _files(folder: Path) -> dict[str, tuple[int, int]]:
+    return {
+        str(path): (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in folder.glob("lake/collections/*/*/*")
+        if path.suffix != ".json"
+    }
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z" if Path("/proc").is_dir() else True
