@@ -9,6 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from up42_pipelines import resources
+from up42_pipelines.api import Patience, Transport
 from up42_pipelines.assets import Pipeline
 from up42_pipelines.ingestion import build_ingestion
 from up42_pipelines.ordering.selection import SelectionRules
@@ -41,10 +43,10 @@ class Graph:
 
     def tick(self, cursor: str | None = None) -> dg.SensorResult:
         [sensor] = self.defs.sensors
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             instance=self.instance, cursor=cursor, definitions=self.defs, resources={"up42": self.up42}
-        )
-        return sensor.evaluate_tick(context)
+        ) as context:
+            return sensor.evaluate_tick(context)
 
     def metadata(self, name: str, partition: str) -> dict:
         event = self.instance.fetch_materializations(
@@ -65,6 +67,26 @@ def failure_of(result: dg.ExecuteInProcessResult, step: str) -> str:
     [event] = [e for e in result.all_events if e.is_step_failure and e.step_key == step]
     data = event.step_failure_data
     return (data.user_failure_data.description if data.user_failure_data else None) or str(data.error)
+
+
+@pytest.fixture
+def sent(monkeypatch) -> list[tuple[str, str]]:
+    """Method and target of every request from now on."""
+    seen: list[tuple[str, str]] = []
+    send = Transport.send
+
+    def recorded(self, method, target, **options):
+        seen.append((method, target))
+        return send(self, method, target, **options)
+
+    monkeypatch.setattr(Transport, "send", recorded)
+    return seen
+
+
+@pytest.fixture
+def impatient(monkeypatch) -> None:
+    """Resources give up at once."""
+    monkeypatch.setattr(resources, "Patience", lambda: Patience(connect_s=1, read_s=2, retries=0))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pystac
 import shapely
-from pydantic import AwareDatetime, Field, computed_field, field_validator
+from pydantic import AwareDatetime, Field, field_validator
 from pystac.extensions.eo import EOExtension
 from shapely.geometry import shape
 
@@ -126,7 +126,6 @@ class Scene(Record):
             return read if read.tzinfo else read.replace(tzinfo=UTC)
         return value
 
-    @computed_field  # type: ignore[prop-decorator]
     @property
     def acquired(self) -> datetime:
         """When the scene was taken, UTC. Newer answers say `datetime`, older ones `acquisitionDate`.

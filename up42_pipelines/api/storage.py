@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +21,8 @@ from up42_pipelines.errors import UnexpectedAnswer
 STAC_PATH = "/v2/assets/stac/"
 _ASSETS_PATH = "/v2/assets/"
 _PAGE_SIZE = 100
+_ASSET_ID = re.compile(r"[A-Za-z0-9_-]+")
+"""UP42's are UUIDs. A dot, a percent sign or a question mark in a path would lead elsewhere."""
 
 
 class StoredAsset(Record):
@@ -115,10 +118,8 @@ class Storage:
         return url
 
     def _asset_id(self, asset: str) -> str:
-        if "/" not in asset:
-            return asset
         prefix = f"{self._transport.hosts.api}{_ASSETS_PATH}"
-        asset_id = asset.removeprefix(prefix).removesuffix("/download-url")
-        if not asset.startswith(prefix) or not asset_id or "/" in asset_id:
+        asset_id = asset.removeprefix(prefix).removesuffix("/download-url") if asset.startswith(prefix) else asset
+        if not _ASSET_ID.fullmatch(asset_id):
             raise UnexpectedAnswer(f"{asset} is not an asset of {self._transport.hosts.api}; it is not fetched.")
         return asset_id
