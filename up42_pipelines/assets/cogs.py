@@ -64,7 +64,9 @@ def cogs_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
 
 def _metadata(lake_url: str, landed: list[LandedItem]) -> dict[str, dg.MetadataValue]:
     cogs = [(one, key, asset) for one in landed for key, asset in one.item.assets.items() if _is_cog(asset)]
-    metadata: dict[str, dg.MetadataValue] = {
+    quicklook = next((one.quicklook for one in landed if one.quicklook), None)
+    metadata: dict[str, dg.MetadataValue] = {"quicklook": picture(quicklook)} if quicklook else {}
+    metadata |= {
         "lake": dg.MetadataValue.path(lake_url),
         "items": dg.MetadataValue.int(len(landed)),
         "cogs": dg.MetadataValue.int(len(cogs)),
@@ -91,9 +93,6 @@ def _metadata(lake_url: str, landed: list[LandedItem]) -> dict[str, dg.MetadataV
     clouds = [cover for one in landed if (cover := one.item.properties.get("eo:cloud_cover")) is not None]
     if clouds:
         metadata["cloud_cover_percent"] = dg.MetadataValue.float(float(max(clouds)))
-    quicklook = next((one.quicklook for one in landed if one.quicklook), None)
-    if quicklook:
-        metadata["quicklook"] = picture(quicklook)
     return metadata
 
 

@@ -21,6 +21,7 @@ MAX_BYTES = 50_000
 
 _MAP_PX = 360
 _QUICKLOOK_PX = 200
+_CAPTION_PX = 230
 
 
 def picture(image: bytes, media_type: str = "image/png", *, alt: str = "quicklook") -> dg.MetadataValue:
@@ -78,7 +79,8 @@ def footprint_map(aoi: BaseGeometry, footprints: Mapping[str, BaseGeometry], *, 
             for ring in rings
         )
 
-    width, height = 20 + (east - west) * shrink * scale, 20 + (north - south) * scale
+    width = max(_CAPTION_PX, 20 + (east - west) * shrink * scale)
+    height = 20 + (north - south) * scale
     size = f'width="{width:.0f}" height="{height + 16:.0f}"'
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="10">']
     lines.append('<rect width="100%" height="100%" fill="#f7f7f5"/>')
@@ -89,8 +91,8 @@ def footprint_map(aoi: BaseGeometry, footprints: Mapping[str, BaseGeometry], *, 
             f"<title>{escape(name)}</title></path>"
         )
     lines.append(f'<path d="{path(aoi)}" fill="#d1242f" fill-opacity="0.25" stroke="#d1242f" stroke-width="2"/>')
-    corners = f"{south:.3f}, {west:.3f} (south, west) to {north:.3f}, {east:.3f} (north, east)"
-    lines.append(f'<text x="4" y="{height + 12:.0f}" fill="#57606a">{corners}</text></svg>')
+    extent = f"lon {west:.2f} to {east:.2f}, lat {south:.2f} to {north:.2f}"
+    lines.append(f'<text x="4" y="{height + 12:.0f}" fill="#57606a">{extent}</text></svg>')
     return "".join(lines).encode()
 
 

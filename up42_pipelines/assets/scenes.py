@@ -1,5 +1,7 @@
 """`scenes`: what the archive has for a partition, and which of it is worth buying. Free."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 import pystac
 from shapely.geometry import mapping, shape
@@ -8,6 +10,7 @@ from up42_pipelines.api import Scene
 from up42_pipelines.assets.pipeline import Pipeline, explained
 from up42_pipelines.assets.previews import map_picture, picture, thumbnail
 from up42_pipelines.errors import Up42Error
+from up42_pipelines.ordering.aoi import Aoi
 from up42_pipelines.ordering.selection import Choice, Selection, select_scenes
 from up42_pipelines.partitions import day_of
 from up42_pipelines.resources import Up42Resource
@@ -47,25 +50,9 @@ def scenes_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             selection = select_scenes(found, aoi.geometry, pipeline.selection)
             context.log.info(f"{len(found)} scenes found, {len(selection.chosen)} chosen")
             items = pystac.ItemCollection([_item(choice, host) for choice in selection.chosen])
-            metadata: dict[str, dg.MetadataValue] = {
-                "scenes_found": dg.MetadataValue.int(len(found)),
-                "scenes_chosen": dg.MetadataValue.int(len(selection.chosen)),
-                "aoi_km2": dg.MetadataValue.float(round(aoi.area_km2, 4)),
-                "map": map_picture(
-                    aoi.geometry,
-                    {scene.id: shape(scene.geometry) for scene in _drawable(selection)},
-                    faded=[rejection.scene.id for rejection in selection.rejected],
-                ),
-            }
-            if selection.rejected:
-                metadata["rejected"] = dg.MetadataValue.table(_rejected_rows(selection))
+            metadata = _metadata(aoi, found, selection)
             if selection.chosen:
-                metadata["chosen"] = dg.MetadataValue.table(_chosen_rows(selection))
-                best = selection.chosen[0]
-                metadata["coverage_percent"] = dg.MetadataValue.float(round(best.coverage_percent, 2))
-                if best.scene.cloud_cover_percent is not None:
-                    metadata["cloud_cover_percent"] = dg.MetadataValue.float(best.scene.cloud_cover_percent)
-                metadata["quicklook"] = _quicklook(context, up42, host, best.scene)
+                metadata = {"quicklook": _quicklook(context, up42, host, selection.chosen[0].scene)} | metadata
             return dg.MaterializeResult(value=items, metadata=metadata)
 
     return scenes
@@ -76,6 +63,26 @@ def _item(choice: Choice[Scene], host: str) -> pystac.Item:
     item.properties[COVERAGE] = round(choice.coverage_percent, 3)
     item.properties[HOST] = host
     return item
+
+
+def _metadata(aoi: Aoi, found: Sequence[Scene], selection: Selection[Scene]) -> dict[str, dg.MetadataValue]:
+    footprints = {scene.id: shape(scene.geometry) for scene in _drawable(selection)}
+    faded = [rejection.scene.id for rejection in selection.rejected]
+    metadata: dict[str, dg.MetadataValue] = {
+        "map": map_picture(aoi.geometry, footprints, faded=faded),
+        "scenes_found": dg.MetadataValue.int(len(found)),
+        "scenes_chosen": dg.MetadataValue.int(len(selection.chosen)),
+        "aoi_km2": dg.MetadataValue.float(round(aoi.area_km2, 4)),
+    }
+    if selection.chosen:
+        best = selection.chosen[0]
+        metadata["coverage_percent"] = dg.MetadataValue.float(round(best.coverage_percent, 2))
+        if best.scene.cloud_cover_percent is not None:
+            metadata["cloud_cover_percent"] = dg.MetadataValue.float(best.scene.cloud_cover_percent)
+        metadata["chosen"] = dg.MetadataValue.table(_chosen_rows(selection))
+    if selection.rejected:
+        metadata["rejected"] = dg.MetadataValue.table(_rejected_rows(selection))
+    return metadata
 
 
 def _drawable(selection: Selection[Scene]) -> list[Scene]:

@@ -89,7 +89,11 @@ def _metadata(
     items: list[pystac.Item],
 ) -> dict[str, dg.MetadataValue]:
     complete = sum(delivery.state is DeliveryState.COMPLETE for _, delivery in deliveries)
-    metadata: dict[str, dg.MetadataValue] = {
+    metadata: dict[str, dg.MetadataValue] = {}
+    footprints = {item.id: shape(item.geometry) for item in items if item.geometry}
+    if footprints:
+        metadata["map"] = map_picture(pipeline.aoi(partition_key).geometry, footprints)
+    metadata |= {
         "items": dg.MetadataValue.int(len(items)),
         "orders_complete": dg.MetadataValue.int(complete),
         "orders_open": dg.MetadataValue.int(
@@ -101,9 +105,6 @@ def _metadata(
     clouds = [cover for item in items if (cover := item.properties.get("eo:cloud_cover")) is not None]
     if clouds:
         metadata["cloud_cover_percent"] = dg.MetadataValue.float(float(max(clouds)))
-    if items:
-        footprints = {item.id: shape(item.geometry) for item in items if item.geometry}
-        metadata["map"] = map_picture(pipeline.aoi(partition_key).geometry, footprints)
     return metadata
 
 
