@@ -1,3 +1,51 @@
-"""Buy satellite imagery through UP42 once, watch it arrive, and land it verified in a data lake."""
+"""Buy satellite imagery through UP42 once, watch it arrive, and land it verified in a data lake.
+
+What a Dagster project imports is here; the engine rooms are `up42_pipelines.api`, `.ordering` and `.lake`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from up42_pipelines.assets import Pipeline
+    from up42_pipelines.ingestion import build_ingestion
+    from up42_pipelines.io_managers import StacIOManager
+    from up42_pipelines.ordering.aoi import AoiLimits, load_aois
+    from up42_pipelines.ordering.selection import SelectionRules
+    from up42_pipelines.partitions import date_by_aoi
+    from up42_pipelines.resources import LakeResource, Up42Resource
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "AoiLimits": "up42_pipelines.ordering.aoi",
+    "LakeResource": "up42_pipelines.resources",
+    "Pipeline": "up42_pipelines.assets",
+    "SelectionRules": "up42_pipelines.ordering.selection",
+    "StacIOManager": "up42_pipelines.io_managers",
+    "Up42Resource": "up42_pipelines.resources",
+    "build_ingestion": "up42_pipelines.ingestion",
+    "date_by_aoi": "up42_pipelines.partitions",
+    "load_aois": "up42_pipelines.ordering.aoi",
+}
+
+__all__ = [
+    "AoiLimits",
+    "LakeResource",
+    "Pipeline",
+    "SelectionRules",
+    "StacIOManager",
+    "Up42Resource",
+    "build_ingestion",
+    "date_by_aoi",
+    "load_aois",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: the engine rooms and the sandbox do not pay for Dagster's import."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

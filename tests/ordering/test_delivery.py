@@ -1,0 +1,128 @@
+"""How far a delivery has come, case by case."""
+
+import uuid
+from datetime import UTC, datetime
+
+import pystac
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from up42_pipelines.api.orders import Order
+from up42_pipelines.api.storage import StoredAsset
+from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of, digest
+
+WAITING, PARTIAL, COMPLETE, FAILED = DeliveryState
+DONE, LOST, BUSY, UNTOUCHED, UNSAID = "SUCCESSFUL", "FAILED", "IN_PROGRESS", "NOT_PROCESSED", None
+
+
+def item(name, *, of="") -> pystac.Item:
+    """An item made of the asset of that name; by default of the one that is called like it in upper case."""
+    asset = of or name.upper()
+    return pystac.Item(name, None, None, datetime(2026, 5, 1, tzinfo=UTC), {"up42-system:asset_id": asset})
+
+
+def judged(status, assets, items) -> Delivery:
+    stored = [StoredAsset(id=name, geospatial_metadata_extraction_status=how) for name, how in assets.items()]
+    return delivery_of(
+        Order(id="o", status=status), stored, [one if hasattr(one, "id") else item(one) for one in items]
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "assets", "items", "state"),
+    [
+        # on its way
+        ("CREATED", {}, [], WAITING),
+        ("PLACED", {}, [], WAITING),
+        ("PLACEMENT_FAILED", {}, [], WAITING),
+        ("BEING_FULFILLED", {}, [], WAITING),
+        ("BEING_FULFILLED", {"A": BUSY}, [], WAITING),
+        ("BEING_FULFILLED", {"A": LOST}, [], WAITING),
+        ("BEING_FULFILLED", {"A": DONE}, ["a"], PARTIAL),
+        ("BEING_FULFILLED", {}, ["a"], PARTIAL),
+        ("DOWNLOADED", {"A": DONE}, ["a"], PARTIAL),
+        ("A_NEW_STATUS", {}, [], WAITING),
+        ("A_NEW_STATUS", {"A": DONE}, ["a"], PARTIAL),
+        # fulfilled, the transformation not
+        ("FULFILLED", {}, [], WAITING),
+        ("FULFILLED", {"A": BUSY}, [], WAITING),
+        ("FULFILLED", {"A": UNTOUCHED}, [], WAITING),
+        ("FULFILLED", {"A": UNSAID}, [], WAITING),
+        ("FULFILLED", {"A": DONE}, [], WAITING),
+        ("FULFILLED", {"A": LOST, "B": BUSY}, [], WAITING),
+        ("FULFILLED", {"A": DONE, "B": BUSY}, ["a"], PARTIAL),
+        ("FULFILLED", {"A": DONE, "B": DONE}, ["a"], PARTIAL),
+        ("FULFILLED", {"A": DONE}, [item("a", of="B")], PARTIAL),
+        # everything is there
+        ("FULFILLED", {"A": DONE}, ["a"], COMPLETE),
+        ("FULFILLED", {"A": DONE, "B": DONE}, ["b", "a"], COMPLETE),
+        ("FULFILLED", {"A": DONE}, [item("a1", of="A"), item("a2", of="A")], COMPLETE),
+        ("FULFILLED", {"A": DONE, "B": LOST}, ["a"], COMPLETE),
+        ("FULFILLED", {"A": BUSY}, ["a"], COMPLETE),
+        ("FULFILLED", {"A": LOST}, ["a"], COMPLETE),
+        ("FULFILLED", {}, ["a"], COMPLETE),
+        # nothing (more) will come
+        ("FULFILLED", {"A": LOST}, [], FAILED),
+        ("FULFILLED", {"A": LOST, "B": LOST}, [], FAILED),
+        ("FAILED", {}, [], FAILED),
+        ("FAILED_PERMANENTLY", {"A": BUSY}, [], FAILED),
+        ("CANCELED", {}, [], FAILED),
+        ("FAILED_PERMANENTLY", {"A": DONE}, ["a"], FAILED),
+    ],
+)
+def test_state(status, assets, items, state):
+    delivery = judged(status, assets, items)
+    assert delivery.state is state
+    expected = {one if isinstance(one, str) else one.id for one in items}
+    assert {one.id for one in delivery.items} == expected
+
+
+def test_items_are_sorted_by_id():
+    assert [one.id for one in judged("FULFILLED", {}, ["c", "a", "b"]).items] == ["a", "b", "c"]
+
+
+def test_any_iterable_of_items_will_do():
+    order = Order(id="o", status="FULFILLED")
+    assert delivery_of(order, [], (item(name) for name in "ba")).state is COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("status", "assets", "items", "told"),
+    [
+        ("CANCELED", {}, [], ["CANCELED"]),
+        ("BEING_FULFILLED", {"A": BUSY}, [], ["BEING_FULFILLED", "1 asset(s) in storage", "no STAC item yet"]),
+        ("FULFILLED", {"A": DONE, "B": BUSY, "C": LOST}, ["a"], ["1 item(s)", "FULFILLED", "1 asset(s) in transfo"]),
+        ("FULFILLED", {"A": LOST}, [], ["could not transform", "original archive"]),
+        ("FULFILLED", {}, ["a"], ["Everything"]),
+    ],
+)
+def test_reason_is_a_sentence_with_the_facts(status, assets, items, told):
+    reason = judged(status, assets, items).reason
+    assert reason.endswith(".")
+    assert all(fact in reason for fact in told)
+
+
+NAMES = [str(uuid.UUID(int=number)) for number in range(4)]
+deliveries = st.builds(
+    lambda state, names, reason: Delivery(state=state, items=tuple(map(item, names)), reason=reason),
+    st.sampled_from(DeliveryState),
+    st.lists(st.sampled_from(NAMES), unique=True),
+    st.sampled_from(["one reason", "another"]),
+)
+
+
+class TestFingerprint:
+    @given(deliveries, deliveries)
+    @settings(derandomize=True, max_examples=300, deadline=None)
+    def test_changes_when_and_only_when_state_or_items_do(self, one, other):
+        same = one.state == other.state and {i.id for i in one.items} == {i.id for i in other.items}
+        assert (one.fingerprint == other.fingerprint) is same
+
+    def test_is_never_the_one_of_an_order_nobody_looked_at(self):
+        assert Delivery(state=WAITING, items=(), reason="").fingerprint
+
+    def test_is_the_same_in_every_process(self):
+        # It is stored in cursors and in data versions.
+        delivery = Delivery(state=COMPLETE, items=(item("b"), item("a")), reason="")
+        assert delivery.fingerprint == digest(["a", "complete", "b"]) == "695ef646710dfc5b"
