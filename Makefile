@@ -21,10 +21,10 @@ dev: $(SYNCED) ## the sandbox and the Dagster UI on http://127.0.0.1:3000 [IMAGE
 	$(BIN)/up42-pipelines demo --ui --port $(or $(PORT),3000) $(if $(IMAGERY),--imagery "$(IMAGERY)")
 
 test: $(SYNCED) ## the whole suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 test-fast: $(SYNCED) ## the suite without the slow part
-	$(BIN)/python -m pytest -m "not slow and not browser"
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow and not browser"
 
 lint: $(SYNCED) ## style, types, import layers
 	$(BIN)/ruff check .

@@ -270,12 +270,12 @@ class TestSpringPages:
         pages = [{"content": rows(1), "totalPages": 9}, {"content": [], "totalPages": 9}]
         assert list(spring_pages(lambda page: pages[page["page"]], size=1)) == rows(1)
 
-    @pytest.mark.parametrize("said", [{"totalPages": 0}, {"totalPages": None}, {}])
-    def test_without_further_pages_it_ends_after_the_rows_it_came_with(self, said):
+    @pytest.mark.parametrize(("said", "requests"), [({"totalPages": 0}, 1), ({"totalPages": None}, 2), ({}, 2)])
+    def test_where_no_number_of_pages_is_said_it_ends_when_nothing_new_comes(self, said, requests):
         asked = []
         body = {"content": rows(1, 2), **said}
         assert list(spring_pages(lambda page: asked.append(page) or body)) == rows(1, 2)
-        assert len(asked) == 1
+        assert len(asked) == requests
 
     def test_rows_are_told_apart_by_name_where_they_have_no_id(self):
         body = {"content": [{"name": "a"}, {"name": "b"}, {"name": "a"}], "totalPages": 1}

@@ -34,7 +34,7 @@ def storage(client):
 
 
 @pytest.fixture(scope="module")
-def order_of(client, wait_for):
+def order_of(client, sandbox, wait_for):
     """`order_of(parts)`: an order whose delivery in so many parts is complete, STAC items included."""
     product = client.catalog.collection("sandbox-optical").data_product("analytic")
     found = client.catalog.search(
@@ -48,7 +48,9 @@ def order_of(client, wait_for):
     made = {}
 
     def lives_up_to(scene, parts):
-        life = lifecycle.plan(0, scene.id, product.id, 0, divisible=True)
+        earlier = [(one["sceneId"], one["dataProductId"]) for one in sandbox.ledger()]
+        ordinal = earlier.count((scene.id, product.id))
+        life = lifecycle.plan(0, scene.id, product.id, ordinal, divisible=True)
         return len(life.arrivals) == parts
 
     def order_of(parts):

@@ -63,7 +63,9 @@ def shoot(page, name: str) -> None:
         page.screenshot(path=f"{folder}/{name}.png")
 
 
-def test_the_chain_is_materialized_from_the_ui_and_the_sensor_completes_it(ui, page, wait_for):
+@pytest.fixture(scope="module")
+def landed(ui, page, wait_for):
+    """The STAC items in the lake after somebody has pressed Materialize and the sensor has completed it."""
     url, folder = ui
     page.goto(f"{url}/asset-groups")
     for name in ("scenes", "orders", "stac_items", "cogs"):
@@ -76,33 +78,33 @@ def test_the_chain_is_materialized_from_the_ui_and_the_sensor_completes_it(ui, p
     dialog.get_by_text("2 partitions").wait_for()
     shoot(page, "dialog")
     page.get_by_role("button", name="Launch backfill").click()
+    files = [folder / "lake" / "assets" / "cogs" / aoi / f"{DAY}.json" for aoi in ("berlin", "lisbon")]
+    wait_for(lambda: all(path.is_file() for path in files), 120)
+    return [item for path in files for item in json.loads(path.read_text())["features"]]
 
-    landed = [folder / "lake" / "assets" / "cogs" / aoi / f"{DAY}.json" for aoi in ("berlin", "lisbon")]
-    wait_for(lambda: all(path.is_file() for path in landed), 120)
-    items = [item for path in landed for item in json.loads(path.read_text())["features"]]
-    assert len(items) >= 2
+
+def test_the_chain_is_materialized_from_the_ui_and_the_sensor_completes_it(ui, page, landed):
+    url, folder = ui
+    assert len(landed) >= 2
+    hrefs = [asset["href"] for item in landed for asset in item["assets"].values()]
+    assert all(href.startswith(str(folder / "lake")) and Path(href).is_file() for href in hrefs)
     page.goto(f"{url}/asset-groups")
     page.get_by_text("cogs", exact=True).first.wait_for()
     shoot(page, "lineage")
 
 
-def test_the_asset_page_shows_the_picture_and_the_figures(ui, page):
-    url, folder = ui
-    assert list(folder.glob("lake/assets/cogs/*/*.json")), "the test before this one materializes them"
+def test_the_asset_page_shows_the_picture_and_the_figures(ui, page, landed):
+    url, _ = ui
     page.goto(f"{url}/assets/cogs?view=overview")
     page.get_by_text("[Show Markdown]").first.click()
-    image = page.locator("img[alt=quicklook]").first
-    image.wait_for()
-    assert page.evaluate("image => image.naturalWidth", image.element_handle()) > 50
+    assert _drawn(page, "quicklook") > 50
     shoot(page, "quicklook")
     page.keyboard.press("Escape")
     for label in ("size_bytes", "cogs", "download_seconds"):
         page.get_by_text(label, exact=True).first.wait_for()
     shoot(page, "cogs")
     page.goto(f"{url}/assets/scenes?view=overview")
-    footprints = page.locator("img[alt=footprints]").first
-    footprints.wait_for()
-    assert page.evaluate("image => image.naturalWidth", footprints.element_handle()) > 50
+    assert _drawn(page, "footprints") > 50
     shoot(page, "scenes")
 
 
@@ -113,6 +115,13 @@ def test_no_secret_is_on_the_resource_page(ui, page):
     said = page.locator("body").inner_text()
     assert "sandbox@example.com" not in said
     shoot(page, "resource")
+
+
+def _drawn(page, alt: str) -> int:
+    """Width in pixels that the browser decoded an image to."""
+    image = page.locator(f"img[alt={alt}]").first
+    image.wait_for()
+    return page.evaluate("image => image.naturalWidth", image.element_handle())
 
 
 def _answers(url: str) -> bool:

@@ -82,7 +82,9 @@ class TestRequest:
         purpose = dataclasses.replace(PURPOSE, partition="x" * length)
         [one] = plan_order(purpose, "SCENE_1", [WEST])
         name = one.request().display_name
-        assert name == f"berlin_daily {'x' * length} {one.key}"[:200]
+        label = f"berlin_daily {'x' * length}"[:160]
+        assert name == f"{label} {one.key}"
+        assert len(name) <= 200
         assert OrderTags.read(one.request().tags).key == one.key
 
     def test_two_requests_share_nothing_that_can_be_changed(self):

@@ -233,8 +233,12 @@ class Catalog:
             body["query"] = {"cloudCoverage": {"lte": max_cloud_cover_percent}}
         seen: set[str] = set()
         url: str | None = f"{self._transport.hosts.api}/catalog/hosts/{quote(host, safe='')}/stac/search"
-        while url:
+        asked: set[str] = set()
+        while url and url not in asked:
+            asked.add(url)
             page = self._transport.json("POST", url, json=body)
+            if not isinstance(page, Mapping):
+                raise UnexpectedAnswer(f"POST {url}: a search answer that is no FeatureCollection: {page!r:.200}.")
             for feature in page.get("features") or []:
                 scene = Scene.of_feature(feature)
                 if scene.id not in seen:

@@ -106,7 +106,7 @@ class OrderInput(Record):
 class LineError(Record):
     """Why one feature of an order was not estimated or placed."""
 
-    index: int
+    index: int | None = None
     message: str | None = None
     details: Any = None
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urljoin
 
+from up42_pipelines.errors import UnexpectedAnswer
+
 PAGE_SIZE = 100
 
 
@@ -25,7 +27,10 @@ def spring_pages(
     page = 0
     while True:
         body = fetch({"page": page, "size": size})
+        if not isinstance(body, Mapping):
+            raise UnexpectedAnswer(f"UP42 sent a listing that is no page: {body!r:.200}.")
         rows = body.get("content") or []
+        before = len(seen)
         for row in rows:
             identity = row.get("id") or row.get("name")
             if identity is not None and identity in seen:
@@ -34,7 +39,8 @@ def spring_pages(
                 seen.add(identity)
             yield row
         page += 1
-        if not rows or page >= int(body.get("totalPages") or 0):
+        total = body.get("totalPages")
+        if not rows or (page >= int(total) if total is not None else len(seen) == before):
             return
 
 

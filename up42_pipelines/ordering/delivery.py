@@ -46,7 +46,7 @@ class Delivery:
     @property
     def fingerprint(self) -> str:
         """Changes when, and only when, there are other items to fetch or the state is another."""
-        return digest([self.state, *(item.id for item in self.items)])
+        return digest([f"state {self.state}", *(f"item {item.id}" for item in self.items)])
 
 
 def delivery_of(order: Order, assets: Sequence[StoredAsset], items: Iterable[pystac.Item]) -> Delivery:

@@ -15,7 +15,8 @@ from up42_pipelines.ordering.keys import OrderTags, order_key
 _GEOMETRY_KEYS = ("aoi", "geometry")
 """Properties of an order form that travel in `featureCollection` instead of `params` (UP42 API, orders)."""
 
-_NAME_LENGTH = 200
+_LABEL_LENGTH = 160
+"""Of a display name, which UP42 allows 200 characters and which ends with the order key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class PlannedOrder:
         }
         return OrderInput(
             data_product=self.purpose.data_product,
-            display_name=f"{self.purpose.pipeline} {self.purpose.partition} {self.key}"[:_NAME_LENGTH],
+            display_name=f"{f'{self.purpose.pipeline} {self.purpose.partition}'[:_LABEL_LENGTH]} {self.key}",
             params=dict(self.params),
             feature_collection={"type": "FeatureCollection", "features": [feature]},
             tags=tags.to_tags(),

@@ -16,7 +16,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from up42_pipelines.api.orders import DELIVERING_STATUSES, Order
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER = datetime.min.replace(tzinfo=UTC)
 LONGEST_PAUSE = timedelta(minutes=15)
+OVERLAP = timedelta(minutes=2)
+"""How long after its timestamp a change may become visible in the listing. Undocumented; generous."""
 
 
 class Awaited(BaseModel):
@@ -41,15 +44,15 @@ class WatchCursor(BaseModel):
     """What is remembered between two ticks.
 
     Attributes:
-        until: orders changed before this instant have been handled.
-        at_until: ids of the orders changed at that very instant that have been handled.
+        until: the latest change that has been handled.
+        recent: when each order changed that was handled in the overlap before `until`, by order id.
         awaited: orders whose items are to be looked for, by order id.
     """
 
     model_config = ConfigDict(frozen=True)
 
     until: AwareDatetime = _EPOCH
-    at_until: frozenset[str] = frozenset()
+    recent: dict[str, AwareDatetime] = Field(default_factory=dict)
     awaited: dict[str, Awaited] = Field(default_factory=dict)
 
     @classmethod
@@ -61,31 +64,40 @@ class WatchCursor(BaseModel):
             return cls()
 
     def changes(self, newest_first: Iterable[Order]) -> list[Order]:
-        """The orders that changed since, oldest first; reads the listing no further than needed."""
-        return list(self._unhandled(newest_first))[::-1]
+        """The orders that changed since, oldest first; reads the listing no further than needed.
+
+        It is read a little beyond `until`: nothing says that UP42 lists changes in the order of their timestamps.
+        """
+        return sorted(self._unhandled(newest_first), key=lambda order: (changed_at(order), order.id))
 
     def _unhandled(self, newest_first: Iterable[Order]) -> Iterator[Order]:
         for order in newest_first:
             changed = changed_at(order)
-            if changed < self.until:
+            if changed < self.until - OVERLAP:
                 return
-            if changed > self.until or order.id not in self.at_until:
+            if changed > self.recent.get(order.id, _NEVER):
                 yield order
 
     def handled(self, order: Order) -> Self:
         """The cursor after one change, taken oldest first. Orders that are delivering or failed become awaited."""
         changed = changed_at(order)
-        at_until = {order.id} | (self.at_until if changed == self.until else frozenset())
+        until = max(self.until, changed)
+        recent = {**self.recent, order.id: changed}
+        recent = {order_id: moment for order_id, moment in recent.items() if moment >= until - OVERLAP}
         awaited = dict(self.awaited)
         if order.status in DELIVERING_STATUSES or order.is_failed:
             before = awaited.get(order.id)
             slim = Order(id=order.id, status=order.status, tags=order.tags, updated_at=order.updated_at)
-            awaited[order.id] = Awaited(order=slim, fingerprint=before.fingerprint if before else "")
-        return self.model_copy(update={"until": changed, "at_until": frozenset(at_until), "awaited": awaited})
+            fingerprint = before.fingerprint if before else ""
+            awaited[order.id] = Awaited(order=slim, fingerprint=fingerprint, look_at=changed)
+        return self.model_copy(update={"until": until, "recent": recent, "awaited": awaited})
 
     def due(self, now: datetime) -> list[Awaited]:
-        """Awaited orders to look at now, the longest overdue first."""
-        waiting = (one for one in self.awaited.values() if one.look_at <= now)
+        """Awaited orders to look at now, the longest overdue first; a change just handled is due even if UP42's clock
+        is ahead of ours.
+        """
+        moment = max(now, self.until)
+        waiting = (one for one in self.awaited.values() if one.look_at <= moment)
         return sorted(waiting, key=lambda one: (one.look_at, one.order.id))
 
     def looked(self, one: Awaited, *, fingerprint: str, final: bool, now: datetime, pause: timedelta) -> Self:
