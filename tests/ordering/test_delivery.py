@@ -125,4 +125,4 @@ class TestFingerprint:
     def test_is_the_same_in_every_process(self):
         # It is stored in cursors and in data versions.
         delivery = Delivery(state=COMPLETE, items=(item("b"), item("a")), reason="")
-        assert delivery.fingerprint == digest(["a", "complete", "b"]) == "dd4310bdc60f9b10"
+        assert delivery.fingerprint == digest(["item a", "state complete", "item b"]) == "dd4310bdc60f9b10"

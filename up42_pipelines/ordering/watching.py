@@ -93,10 +93,8 @@ class WatchCursor(BaseModel):
         return self.model_copy(update={"until": until, "recent": recent, "awaited": awaited})
 
     def due(self, now: datetime) -> list[Awaited]:
-        """Awaited orders to look at now, the longest overdue first; a change just handled is due even if UP42's clock
-        is ahead of ours.
-        """
-        moment = max(now, self.until)
+        """Awaited orders to look at now, the longest overdue first."""
+        moment = max(now, self.until)  # a change just handled is due, even if UP42's clock is ahead of ours
         waiting = (one for one in self.awaited.values() if one.look_at <= moment)
         return sorted(waiting, key=lambda one: (one.look_at, one.order.id))
 
