@@ -35,4 +35,5 @@ def optical_archive() -> Pipeline:
         ),
         max_credits_per_order=float(os.environ.get("UP42_MAX_CREDITS_PER_ORDER", "1000")),
         group="optical_archive",
+        owners=("team:earth-observation",),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -93,7 +93,8 @@ def judge(
         landed: items of these orders in the lake, by id.
         error: why the newest run failed, when it did.
     """
-    statuses = ", ".join(str(order.status) for order, _, _ in orders)
+    counted = Counter(str(order.status) for order, _, _ in orders)
+    statuses = ", ".join(status if count == 1 else f"{count} {status}" for status, count in counted.most_common())
     if not runs.records:
         return State.QUEUED, ""
     if not orders:
