@@ -18,14 +18,9 @@ def cogs_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     """
 
     @dg.asset(
-        key=pipeline.key("cogs"),
+        **pipeline.options("cogs"),
         ins={"stac_items": dg.AssetIn(key=pipeline.key("stac_items"))},
-        partitions_def=pipeline.partitions,
-        group_name=pipeline.group,
-        owners=list(pipeline.owners),
         kinds={"cog", "stac"},
-        tags={"up42/pipeline": pipeline.name},
-        io_manager_key="stac_io_manager",
         description=(
             "Cloud-Optimized GeoTIFFs with STAC in the lake, under "
             f"`collections/{pipeline.collection}/<item>/`. Every byte is verified before it is published."

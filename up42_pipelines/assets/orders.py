@@ -41,14 +41,9 @@ def orders_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     """
 
     @dg.asset(
-        key=pipeline.key("orders"),
+        **pipeline.options("orders", **{"up42/spends": "credits"}),
         ins={"scenes": dg.AssetIn(key=pipeline.key("scenes"))},
-        partitions_def=pipeline.partitions,
-        group_name=pipeline.group,
-        owners=list(pipeline.owners),
         kinds={"up42"},
-        tags={"up42/pipeline": pipeline.name, "up42/spends": "credits"},
-        io_manager_key="stac_io_manager",
         description=(
             f"Orders of the chosen scenes, data product `{pipeline.data_product}`. Spends credits, once: repeating it "
             "adopts the orders that exist. Delivery is watched by the order status sensor."

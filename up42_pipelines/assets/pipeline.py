@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import dagster as dg
 
@@ -14,6 +15,17 @@ from up42_pipelines.ordering.aoi import DEFAULT_LIMITS, Aoi, AoiLimits, read_aoi
 from up42_pipelines.ordering.keys import OrderTags, partition_tag
 from up42_pipelines.ordering.selection import SelectionRules
 from up42_pipelines.partitions import aoi_of
+
+
+class AssetOptions(TypedDict):
+    """The part of an asset's definition that follows from its pipeline."""
+
+    key: dg.AssetKey
+    partitions_def: dg.MultiPartitionsDefinition
+    group_name: str
+    owners: list[str]
+    tags: dict[str, str]
+    io_manager_key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +72,17 @@ class Pipeline:
     def key(self, name: str) -> dg.AssetKey:
         """The asset key of one of the pipeline's assets."""
         return dg.AssetKey([*self.key_prefix, name])
+
+    def options(self, name: str, **more: str) -> AssetOptions:
+        """What the decorators of all the pipeline's assets are given, for the asset with this name; `more` are tags."""
+        return {
+            "key": self.key(name),
+            "partitions_def": self.partitions,
+            "group_name": self.group,
+            "owners": list(self.owners),
+            "tags": {"up42/pipeline": self.name, **more},
+            "io_manager_key": "stac_io_manager",
+        }
 
     def aoi(self, partition_key: str) -> Aoi:
         """The AOI of a partition.

@@ -27,13 +27,8 @@ def scenes_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     """
 
     @dg.asset(
-        key=pipeline.key("scenes"),
-        partitions_def=pipeline.partitions,
-        group_name=pipeline.group,
-        owners=list(pipeline.owners),
+        **pipeline.options("scenes"),
         kinds={"up42", "stac"},
-        tags={"up42/pipeline": pipeline.name},
-        io_manager_key="stac_io_manager",
         description=f"Archive scenes of `{pipeline.collection}` chosen for a day and an AOI. Searching is free.",
     )
     def scenes(context: dg.AssetExecutionContext, up42: Up42Resource) -> dg.MaterializeResult[pystac.ItemCollection]:

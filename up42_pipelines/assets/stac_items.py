@@ -25,14 +25,9 @@ def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     key = pipeline.key("stac_items")
 
     @dg.asset(
-        key=key,
+        **pipeline.options("stac_items"),
         deps=[pipeline.key("orders")],
-        partitions_def=pipeline.partitions,
-        group_name=pipeline.group,
-        owners=list(pipeline.owners),
         kinds={"up42", "stac"},
-        tags={"up42/pipeline": pipeline.name},
-        io_manager_key="stac_io_manager",
         output_required=False,
         check_specs=[
             dg.AssetCheckSpec(NO_ORDER_FAILED, asset=key, description="UP42 has given up no order of the partition.")

@@ -7,11 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from up42_pipelines.api import Credentials, Hosts, Up42Client
-from up42_pipelines.demo.places import imagery_places, ready_places
 from up42_pipelines.demo.processes import Children
-from up42_pipelines.demo.run import settings, start_sandbox
-from up42_pipelines.demo.workplace import SANDBOX_PASSWORD, SANDBOX_USER, Workplace
+from up42_pipelines.demo.run import open_sandbox, settings
+from up42_pipelines.demo.workplace import Workplace
 
 
 def run_dev(*, project: Path, folder: Path, port: int, imagery: Path | None, seed: int, console: Console) -> int:
@@ -22,9 +20,7 @@ def run_dev(*, project: Path, folder: Path, port: int, imagery: Path | None, see
     place = Workplace(folder=folder, project=project)
     place.prepare(fresh_instance=False)
     with Children(folder, place.logs) as children:
-        url = start_sandbox(children, place, port=0, imagery=imagery, seed=seed)
-        client = Up42Client(Credentials(username=SANDBOX_USER, password=SANDBOX_PASSWORD), Hosts.of(api_url=url))
-        places = imagery_places(client, folder / "aois") if imagery else ready_places(project)
+        url, _, places = open_sandbox(children, place, imagery=imagery, seed=seed)
         place = replace(place, settings=settings(places, imagery=imagery is not None))
         command = ["dagster", "dev", "-w", str(place.workspace_yaml), "-h", "127.0.0.1", "-p", str(port)]
         children.start("dagster", command, env=place.environment(url), cwd=project)

@@ -51,9 +51,7 @@ def run_demo(*, project: Path, folder: Path, imagery: Path | None, seed: int, co
     place = Workplace(folder=folder, project=project)
     place.prepare(fresh_instance=True)
     with Children(folder, place.logs) as children:
-        url = start_sandbox(children, place, port=0, imagery=imagery, seed=seed)
-        client = Up42Client(Credentials(username=SANDBOX_USER, password=SANDBOX_PASSWORD), Hosts.of(api_url=url))
-        places = imagery_places(client, folder / "aois") if imagery else ready_places(project)
+        url, client, places = open_sandbox(children, place, imagery=imagery, seed=seed)
         place = replace(place, settings=settings(places, imagery=imagery is not None))
         console.print(f"sandbox at {url}, backfill of {len(places.partition_keys)} partitions, lake {place.lake}")
         environment = place.environment(url)
@@ -77,12 +75,17 @@ def run_demo(*, project: Path, folder: Path, imagery: Path | None, seed: int, co
     return 1 if proof.problems else 0
 
 
-def start_sandbox(children: Children, place: Workplace, *, port: int, imagery: Path | None, seed: int) -> str:
-    """Start the sandbox as a process of its own and return its base URL."""
-    command = ["up42_pipelines.cli", "sandbox", "--port", str(port), "--state", str(place.sandbox)]
+def open_sandbox(
+    children: Children, place: Workplace, *, imagery: Path | None, seed: int
+) -> tuple[str, Up42Client, Places]:
+    """Start the sandbox as a process of its own: its base URL, a client for it, and where to look for scenes."""
+    command = ["up42_pipelines.cli", "sandbox", "--port", "0", "--state", str(place.sandbox)]
     command += ["--speed", str(SPEED), "--seed", str(seed)]
     command += ["--imagery", str(imagery.resolve())] if imagery else []
-    return children.start("sandbox", command, env=place.environment(""), cwd=place.project, first_line=True)
+    url = children.start("sandbox", command, env=place.environment(""), cwd=place.project, first_line=True)
+    client = Up42Client(Credentials(username=SANDBOX_USER, password=SANDBOX_PASSWORD), Hosts.of(api_url=url))
+    places = imagery_places(client, place.folder / "aois") if imagery else ready_places(place.project)
+    return url, client, places
 
 
 def settings(places: Places, *, imagery: bool) -> dict[str, str]:
