@@ -7,6 +7,7 @@ import pystac
 from pydantic import PrivateAttr
 from upath import UPath
 
+from up42_pipelines.failures import explained
 from up42_pipelines.lake import Lake
 from up42_pipelines.resources import LakeResource
 
@@ -40,13 +41,15 @@ class StacIOManager(dg.ConfigurableIOManager, _JsonFiles):
         """Options of the lake's filesystem (the base class reads an attribute that universal-pathlib 0.3 dropped)."""
         return dict(self.lake.storage_options)
 
-    def dump_to_path(self, context: dg.OutputContext, obj: pystac.ItemCollection, path: UPath) -> None:  # noqa: ARG002
+    def dump_to_path(self, context: dg.OutputContext, obj: pystac.ItemCollection, path: UPath) -> None:
         """Write the collection; readers see the old or the new file, never half of one."""
-        self._lake.write_json(obj.to_dict(), *self._parts(path))
+        with explained(f"Storing {context.asset_key.to_user_string()}"):
+            self._lake.write_json(obj.to_dict(), *self._parts(path))
 
-    def load_from_path(self, context: dg.InputContext, path: UPath) -> pystac.ItemCollection:  # noqa: ARG002
+    def load_from_path(self, context: dg.InputContext, path: UPath) -> pystac.ItemCollection:
         """Read the collection."""
-        return pystac.ItemCollection.from_dict(self._lake.read_json(*self._parts(path)))
+        with explained(f"Loading {context.asset_key.to_user_string()}"):
+            return pystac.ItemCollection.from_dict(self._lake.read_json(*self._parts(path)))
 
     def make_directory(self, path: UPath) -> None:
         """Nothing to do: the lake makes folders when it writes."""

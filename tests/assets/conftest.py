@@ -66,7 +66,8 @@ def failure_of(result: dg.ExecuteInProcessResult, step: str) -> str:
     """Why a step failed, as a person reads it."""
     [event] = [e for e in result.all_events if e.is_step_failure and e.step_key == step]
     data = event.step_failure_data
-    return (data.user_failure_data.description if data.user_failure_data else None) or str(data.error)
+    assert data.user_failure_data, f"an exception instead of an explained failure: {data.error}"
+    return data.user_failure_data.description
 
 
 @pytest.fixture

@@ -3,9 +3,10 @@
 import dagster as dg
 import pystac
 
-from up42_pipelines.assets.pipeline import Pipeline, explained
+from up42_pipelines.assets.pipeline import Pipeline
 from up42_pipelines.assets.previews import picture
 from up42_pipelines.errors import InvalidDelivery, TransferError, Up42Error
+from up42_pipelines.failures import explained
 from up42_pipelines.lake import LandedItem, land_item
 from up42_pipelines.resources import LakeResource, Up42Resource
 

@@ -8,7 +8,8 @@ from pydantic import Field
 from shapely.geometry import mapping, shape
 
 from up42_pipelines.api import OrderStatus
-from up42_pipelines.assets.pipeline import Pipeline, explained
+from up42_pipelines.assets.pipeline import Pipeline
+from up42_pipelines.failures import explained
 from up42_pipelines.ordering.placement import PlacedOrder, ensure_order
 from up42_pipelines.ordering.plan import PlannedOrder, Purpose, is_clipped, plan_order
 from up42_pipelines.ordering.selection import clip

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
 import dagster as dg
 
 from up42_pipelines.api import Order, Up42Client
-from up42_pipelines.errors import Up42Error
 from up42_pipelines.ordering.aoi import DEFAULT_LIMITS, Aoi, AoiLimits, read_aoi
 from up42_pipelines.ordering.keys import OrderTags, partition_tag
 from up42_pipelines.ordering.selection import SelectionRules
@@ -100,12 +98,3 @@ class Pipeline:
             if tags is not None and (tags.pipeline, tags.partition) == (self.name, partition_key):
                 found.append((order, tags))
         return found
-
-
-@contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turn our errors into one Dagster failure that says what to do; anything else is a bug and passes."""
-    try:
-        yield
-    except Up42Error as error:
-        raise dg.Failure(f"{what}: {error}", metadata={"error": dg.MetadataValue.text(type(error).__name__)}) from error

@@ -7,9 +7,10 @@ import pystac
 from shapely.geometry import mapping, shape
 
 from up42_pipelines.api import Scene
-from up42_pipelines.assets.pipeline import Pipeline, explained
+from up42_pipelines.assets.pipeline import Pipeline
 from up42_pipelines.assets.previews import map_picture, picture, thumbnail
 from up42_pipelines.errors import Up42Error
+from up42_pipelines.failures import explained
 from up42_pipelines.ordering.aoi import Aoi
 from up42_pipelines.ordering.selection import Choice, Selection, select_scenes
 from up42_pipelines.partitions import day_of

@@ -7,8 +7,9 @@ import pystac
 from shapely.geometry import shape
 
 from up42_pipelines.api import Order
-from up42_pipelines.assets.pipeline import Pipeline, explained
+from up42_pipelines.assets.pipeline import Pipeline
 from up42_pipelines.assets.previews import map_picture
+from up42_pipelines.failures import explained
 from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of, digest
 from up42_pipelines.resources import Up42Resource
 
