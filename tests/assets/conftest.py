@@ -24,11 +24,21 @@ CHAIN = ("scenes", "orders", "stac_items", "cogs")
 class Graph:
     """Definitions of one pipeline against one sandbox, with an instance and a lake of their own."""
 
-    def __init__(self, pipeline: Pipeline, sandbox, lake: Path, *, username="sandbox@example.com", password="sandbox"):
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        sandbox,
+        lake: Path | str,
+        *,
+        username="sandbox@example.com",
+        password="sandbox",
+        storage_options=None,
+    ):
         self.pipeline, self.sandbox, self.lake = pipeline, sandbox, lake
         self.up42 = Up42Resource(username=username, password=password, api_url=sandbox.url)
         self.instance = dg.DagsterInstance.ephemeral()
-        self.defs = build_ingestion(pipeline, up42=self.up42, lake=LakeResource(url=str(lake)), sensor_interval_s=1)
+        resource = LakeResource(url=str(lake), storage_options=storage_options or {})
+        self.defs = build_ingestion(pipeline, up42=self.up42, lake=resource, sensor_interval_s=1)
 
     def run(self, partition: str, *names: str, config: dict | None = None) -> dg.ExecuteInProcessResult:
         return dg.materialize(
@@ -108,15 +118,7 @@ def make_graph(tmp_path, aoi_folder, request):
     """`make_graph(sandbox, **changes)`: each with a pipeline name of its own, so that tests do not share orders."""
     made = []
 
-    def make(
-        sandbox,
-        *,
-        lake: Path | None = None,
-        instance=None,
-        username="sandbox@example.com",
-        password="sandbox",
-        **changes,
-    ):
+    def make(sandbox, *, lake=None, storage_options=None, username=None, password=None, **changes):
         name = changes.pop("name", f"test_{abs(hash(request.node.nodeid)) % 10**8}_{len(made)}")
         pipeline = Pipeline(
             name=name,
@@ -127,11 +129,17 @@ def make_graph(tmp_path, aoi_folder, request):
             selection=SelectionRules(max_scenes=1),
             max_credits_per_order=1000,
         )
-        graph = Graph(
-            replace(pipeline, **changes), sandbox, lake or tmp_path / "lake", username=username, password=password
+        login = {"username": username, "password": password}
+        made.append(
+            Graph(
+                replace(pipeline, **changes),
+                sandbox,
+                lake or tmp_path / "lake",
+                storage_options=storage_options,
+                **{name: value for name, value in login.items() if value is not None},
+            )
         )
-        made.append(graph)
-        return graph
+        return made[-1]
 
     yield make
     for graph in made:
