@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pystac
 import pytest
 
@@ -30,8 +31,8 @@ class Demo:
 
     def child(self, name: str) -> int | None:
         try:
-            return json.loads((self.folder / "children.json").read_text()).get(name)
-        except (OSError, ValueError):
+            return json.loads((self.folder / "children.json").read_text())[name]["pid"]
+        except (OSError, ValueError, KeyError):
             return None
 
     def orders(self) -> int:
@@ -119,8 +120,4 @@ def _files(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z" if Path("/proc").is_dir() else True
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from up42_pipelines.errors import Up42Error
 
 _STOP_S = 8.0
@@ -67,7 +69,8 @@ class Children:
         )
         log.close()
         self._running[name] = child
-        self._register.write_text(json.dumps({n: c.pid for n, c in self._running.items()}))
+        register = {n: {"pid": c.pid, "born": _born(c.pid)} for n, c in self._running.items()}
+        self._register.write_text(json.dumps(register))
         if not first_line:
             return ""
         assert child.stdout is not None  # noqa: S101 - asked for above
@@ -109,13 +112,15 @@ class Children:
         try:
             left = json.loads(self._register.read_text())
         except (OSError, ValueError):
-            return
-        for pid in left.values():
-            if _is_ours(int(pid)):
-                _signal_group(int(pid), signal.SIGKILL)
-                deadline = time.monotonic() + _STOP_S
-                while _is_ours(int(pid)) and time.monotonic() < deadline:
-                    time.sleep(0.05)
+            return  # no demo was killed, or so early that it had started nothing
+        for child in left.values():
+            pid, born = child["pid"], child["born"]
+            if born is None or born != _born(pid):
+                continue
+            _signal_group(pid, signal.SIGKILL)
+            deadline = time.monotonic() + _STOP_S
+            while born == _born(pid) and time.monotonic() < deadline:
+                time.sleep(0.05)
         self._register.unlink(missing_ok=True)
 
 
@@ -124,12 +129,10 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
 
 
-def _is_ours(pid: int) -> bool:
-    """True when the process with this id is (still) one of a demo's, not a stranger with a recycled id."""
-    listed = subprocess.run(  # noqa: S603
-        ["ps", "-o", "command=", "-p", str(pid)],  # noqa: S607 - ps of the system
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return "up42_pipelines" in listed.stdout or "dagster" in listed.stdout
+def _born(pid: int) -> float | None:
+    """When a running process started, which tells it from a stranger with a recycled id; None when it is gone."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
+        return None
