@@ -17,7 +17,7 @@ from up42_pipelines.api import Order, Up42Client
 from up42_pipelines.assets.pipeline import Pipeline
 from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of
 from up42_pipelines.ordering.keys import OrderTags, pipeline_tag
-from up42_pipelines.ordering.watching import WatchCursor
+from up42_pipelines.ordering.watching import WatchCursor, changed_at
 from up42_pipelines.partitions import PARTITION_TAG
 from up42_pipelines.resources import Up42Resource
 
@@ -25,6 +25,9 @@ MAX_EVENTS = 200
 MAX_RUN_REQUESTS = 50
 TICK_BUDGET_S = 40.0
 """Dagster ends a tick after 60 s, and writes events and runs one by one after the function returned."""
+
+FORGET_AFTER = timedelta(days=7)
+"""An order that has not changed for so long is not looked at any more: what has not come by then needs a person."""
 
 ASSET_JOB = "__ASSET_JOB"
 """The job of runs that somebody launches from an asset's page."""
@@ -61,8 +64,11 @@ def order_status_sensor(pipeline: Pipeline, *, interval_s: int = 60) -> dg.Senso
     def sensor(context: dg.SensorEvaluationContext, up42: Up42Resource) -> dg.SensorResult:
         cursor = WatchCursor.parse(context.cursor)
         busy = _busy_partitions(context.instance, pipeline)
-        tick = _Tick(pipeline, up42.hasty_client(), cursor, busy=busy, pause=timedelta(seconds=interval_s))
-        return tick.run()
+        client = up42.hasty_client()
+        try:
+            return _Tick(pipeline, client, cursor, busy=busy, pause=timedelta(seconds=interval_s)).run()
+        finally:
+            client.transport.close()
 
     return sensor
 
@@ -108,12 +114,10 @@ class _Tick:
             looked += 1
             if delivery.fingerprint != one.fingerprint and (delivery.items or delivery.state in _FINAL):
                 self._want(one.order, delivery)
+            now = datetime.now(UTC)
+            final = delivery.state in _FINAL or now - changed_at(one.order) > FORGET_AFTER
             self._cursor = self._cursor.looked(
-                one,
-                fingerprint=delivery.fingerprint,
-                final=delivery.state in _FINAL,
-                now=datetime.now(UTC),
-                pause=self._pause,
+                one, fingerprint=delivery.fingerprint, final=final, now=now, pause=self._pause
             )
         requests = [self._request(partition, news) for partition, news in self._wanted.items()]
         waiting = len(self._cursor.awaited)

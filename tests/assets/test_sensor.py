@@ -154,3 +154,35 @@ def test_looks_get_rarer_while_nothing_comes(make_graph, slow_sandbox):
     assert not tick.run_requests  # CREATED: nothing can have been delivered
     assert not WatchCursor.parse(tick.cursor).awaited
     assert WatchCursor.parse(tick.cursor).until > datetime.now(UTC) - timedelta(minutes=5)
+
+
+class TestWithoutAnAssetList:
+    """UP42's own client has dropped the asset list; a UP42 without it is watched all the same."""
+
+    @pytest.fixture(autouse=True)
+    def no_asset_list(self, monkeypatch):
+        from up42_pipelines.api import Transport
+
+        json_of = Transport.json
+
+        def answer(self, method, target, **options):
+            target = "/v2/no-such-path" if target == "/v2/assets" else target
+            return json_of(self, method, target, **options)
+
+        monkeypatch.setattr(Transport, "json", answer)
+
+    def test_what_arrives_is_asked_for_and_more_is_waited_for(self, ordered, wait_for):
+        tick = tick_until_request(ordered, wait_for)[-1]
+        [request] = tick.run_requests
+        assert ":partial:" in request.run_key
+        assert list(WatchCursor.parse(tick.cursor).awaited) == [ordered.orders()[0]["id"]]
+        assert ordered.run(DAY, "stac_items", "cogs").success
+        assert ordered.is_materialized("cogs", DAY)
+
+    def test_until_it_has_not_changed_for_a_week(self, ordered, wait_for, monkeypatch):
+        from up42_pipelines import sensors
+
+        tick_until_request(ordered, wait_for)
+        monkeypatch.setattr(sensors, "FORGET_AFTER", timedelta(0))
+        tick = tick_until_request(ordered, wait_for)[-1]
+        assert not WatchCursor.parse(tick.cursor).awaited

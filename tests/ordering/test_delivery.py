@@ -23,7 +23,9 @@ def item(name, *, of="") -> pystac.Item:
 
 
 def judged(status, assets, items) -> Delivery:
-    stored = [StoredAsset(id=name, geospatial_metadata_extraction_status=how) for name, how in assets.items()]
+    stored = None
+    if assets is not None:
+        stored = [StoredAsset(id=name, geospatial_metadata_extraction_status=how) for name, how in assets.items()]
     return delivery_of(
         Order(id="o", status=status), stored, [one if hasattr(one, "id") else item(one) for one in items]
     )
@@ -54,6 +56,9 @@ def judged(status, assets, items) -> Delivery:
         ("FULFILLED", {"A": DONE, "B": BUSY}, ["a"], PARTIAL),
         ("FULFILLED", {"A": DONE, "B": DONE}, ["a"], PARTIAL),
         ("FULFILLED", {"A": DONE}, [item("a", of="B")], PARTIAL),
+        ("FULFILLED", {}, ["a"], PARTIAL),
+        ("FULFILLED", None, ["a"], PARTIAL),
+        ("FULFILLED", None, [], WAITING),
         # everything is there
         ("FULFILLED", {"A": DONE}, ["a"], COMPLETE),
         ("FULFILLED", {"A": DONE, "B": DONE}, ["b", "a"], COMPLETE),
@@ -61,13 +66,13 @@ def judged(status, assets, items) -> Delivery:
         ("FULFILLED", {"A": DONE, "B": LOST}, ["a"], COMPLETE),
         ("FULFILLED", {"A": BUSY}, ["a"], COMPLETE),
         ("FULFILLED", {"A": LOST}, ["a"], COMPLETE),
-        ("FULFILLED", {}, ["a"], COMPLETE),
         # nothing (more) will come
         ("FULFILLED", {"A": LOST}, [], FAILED),
         ("FULFILLED", {"A": LOST, "B": LOST}, [], FAILED),
         ("FAILED", {}, [], FAILED),
         ("FAILED_PERMANENTLY", {"A": BUSY}, [], FAILED),
         ("CANCELED", {}, [], FAILED),
+        ("CANCELED", None, ["a"], FAILED),
         ("FAILED_PERMANENTLY", {"A": DONE}, ["a"], FAILED),
     ],
 )
@@ -84,7 +89,8 @@ def test_items_are_sorted_by_id():
 
 def test_any_iterable_of_items_will_do():
     order = Order(id="o", status="FULFILLED")
-    assert delivery_of(order, [], (item(name) for name in "ba")).state is COMPLETE
+    stored = [StoredAsset(id=name, geospatial_metadata_extraction_status=DONE) for name in "AB"]
+    assert delivery_of(order, stored, (item(name) for name in "ba")).state is COMPLETE
 
 
 @pytest.mark.parametrize(
@@ -94,7 +100,8 @@ def test_any_iterable_of_items_will_do():
         ("BEING_FULFILLED", {"A": BUSY}, [], ["BEING_FULFILLED", "1 asset(s) in storage", "no STAC item yet"]),
         ("FULFILLED", {"A": DONE, "B": BUSY, "C": LOST}, ["a"], ["1 item(s)", "FULFILLED", "1 asset(s) in transfo"]),
         ("FULFILLED", {"A": LOST}, [], ["could not transform", "original archive"]),
-        ("FULFILLED", {}, ["a"], ["Everything"]),
+        ("FULFILLED", {"A": DONE}, ["a"], ["Everything"]),
+        ("FULFILLED", None, ["a"], ["1 item(s)", "no list of its assets"]),
     ],
 )
 def test_reason_is_a_sentence_with_the_facts(status, assets, items, told):

@@ -147,9 +147,8 @@ class Scene(Record):
     def of_feature(cls, feature: Mapping[str, Any]) -> Scene:
         """Read one feature of a search answer, which is GeoJSON but not a STAC item."""
         properties = feature.get("properties") or {}
-        scene = cls.parse({**properties, "geometry": feature.get("geometry"), "bbox": feature.get("bbox")})
-        scene._raw = dict(feature)  # noqa: SLF001 - our own record
-        return scene
+        flat = {**properties, "geometry": feature.get("geometry"), "bbox": feature.get("bbox")}
+        return cls.parse(flat, raw=dict(feature))
 
     def to_item(self) -> pystac.Item:
         """The scene as a STAC item: the currency between assets. UP42's own properties stay under `up42:scene`."""

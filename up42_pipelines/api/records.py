@@ -27,8 +27,8 @@ class Record(BaseModel):
         return self._raw
 
     @classmethod
-    def parse(cls, body: Any) -> Self:
-        """Read a decoded JSON object.
+    def parse(cls, body: Any, *, raw: Any = None) -> Self:
+        """Read a decoded JSON object; `raw` is what to keep as UP42's own where `body` is a rearrangement of it.
 
         Raises:
             UnexpectedAnswer: a field that the contract promises is missing or of another type.
@@ -40,5 +40,5 @@ class Record(BaseModel):
             raise UnexpectedAnswer(
                 f"UP42 sent a {cls.__name__} that cannot be read: {problems}. Body: {body!r:.500}"
             ) from error
-        record._raw = body  # noqa: SLF001 - our own record
+        record._raw = body if raw is None else raw  # noqa: SLF001 - our own record
         return record

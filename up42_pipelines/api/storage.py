@@ -16,11 +16,12 @@ from pystac_client.stac_api_io import StacApiIO
 from up42_pipelines.api.paging import spring_pages
 from up42_pipelines.api.records import Record
 from up42_pipelines.api.transport import Transport
-from up42_pipelines.errors import UnexpectedAnswer
+from up42_pipelines.errors import ApiError, UnexpectedAnswer
 
 STAC_PATH = "/v2/assets/stac/"
 _ASSETS_PATH = "/v2/assets/"
 _PAGE_SIZE = 100
+_NOT_OFFERED = frozenset({404, 405, 410})
 _ASSET_ID = re.compile(r"[A-Za-z0-9_-]+")
 """UP42's are UUIDs. A dot, a percent sign or a question mark in a path would lead elsewhere."""
 
@@ -88,17 +89,23 @@ class Storage:
         search = self.stac.search(method="POST", filter=same_order, filter_lang="cql2-json", limit=_PAGE_SIZE)
         return sorted(search.items(), key=lambda item: item.id)
 
-    def assets_of_order(self, order_id: str) -> list[StoredAsset]:
+    def assets_of_order(self, order_id: str) -> list[StoredAsset] | None:
         """The deliveries of an order in storage so far, whether or not STAC items exist for them.
 
-        UP42 offers a text search over name, title and order id for this; other hits are dropped here.
+        UP42 offers a text search over name, title and order id for this; other hits are dropped here. The call is an
+        older one that UP42's own client has dropped: None where UP42 does not offer it (any more).
         """
 
         def fetch(page: Mapping[str, Any]) -> Mapping[str, Any]:
             body: Mapping[str, Any] = self._transport.json("GET", "/v2/assets", params={"search": order_id, **page})
             return body
 
-        found = (StoredAsset.parse(row) for row in spring_pages(fetch))
+        try:
+            found = [StoredAsset.parse(row) for row in spring_pages(fetch)]
+        except ApiError as error:
+            if error.status in _NOT_OFFERED:
+                return None
+            raise
         return [asset for asset in found if asset.order_id == order_id]
 
     def download_url(self, asset: str) -> str:

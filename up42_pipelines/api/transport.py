@@ -113,15 +113,16 @@ class Transport:
         """
         url = target if "://" in target else f"{self.hosts.api}{target}"
         ours = _origin(url) in (_origin(self.hosts.api), _origin(self.hosts.auth))
-        response = None
-        for renewed in (False, True):
-            token = self._tokens.get() if ours else None
+
+        def exchange(token: str | None) -> requests.Response:
             sent = {**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
-            response = self._exchange(method, url, params=params, json=json, headers=sent, once=once)
-            if response.status_code != requests.codes.unauthorized or token is None or renewed:
-                break
+            return self._exchange(method, url, params=params, json=json, headers=sent, once=once)
+
+        token = self._tokens.get() if ours else None
+        response = exchange(token)
+        if token is not None and response.status_code == requests.codes.unauthorized:
             self._tokens.refuse(token)
-        assert response is not None  # noqa: S101 - the loop runs at least once
+            response = exchange(self._tokens.get())
         if not response.ok or response.is_redirect:
             raise error_of(response)
         return response

@@ -49,28 +49,32 @@ class Delivery:
         return digest([f"state {self.state}", *(f"item {item.id}" for item in self.items)])
 
 
-def delivery_of(order: Order, assets: Sequence[StoredAsset], items: Iterable[pystac.Item]) -> Delivery:
+def delivery_of(order: Order, assets: Sequence[StoredAsset] | None, items: Iterable[pystac.Item]) -> Delivery:
     """Judge the delivery of an order.
 
     UP42 turns each delivered asset into STAC items some time after it arrived, and nowhere says how many items an
     order will have. So an order is complete when it is fulfilled and every asset in storage has an item, the ones
-    whose transformation failed excepted.
+    whose transformation failed excepted. Without an asset list nothing tells that it is complete, and it stays partial.
 
     Args:
         order: the order now.
-        assets: its deliveries in storage.
+        assets: its deliveries in storage; None when UP42 does not list them.
         items: its STAC items in storage.
     """
     arrived = tuple(sorted(items, key=lambda item: item.id))
+    if order.is_failed:
+        return Delivery(state=DeliveryState.FAILED, items=arrived, reason=f"UP42 ended the order as {order.status}.")
+    if assets is None:
+        state = DeliveryState.PARTIAL if arrived else DeliveryState.WAITING
+        reason = f"{len(arrived)} item(s) so far, order is {order.status}; UP42 offers no list of its assets."
+        return Delivery(state=state, items=arrived, reason=reason)
     described = {item.properties.get(_ASSET_ID) for item in arrived}
     lost = [asset for asset in assets if asset.geospatial_metadata_extraction_status == _EXTRACTION_FAILED]
     pending = [asset for asset in assets if asset.id not in described and asset not in lost]
-    if order.is_failed:
-        return Delivery(state=DeliveryState.FAILED, items=arrived, reason=f"UP42 ended the order as {order.status}.")
     if order.is_fulfilled and assets and not pending and not arrived:
         reason = "UP42 could not transform the delivery into STAC items; the original archive stays in UP42's storage."
         return Delivery(state=DeliveryState.FAILED, items=(), reason=reason)
-    if order.is_fulfilled and arrived and not pending:
+    if order.is_fulfilled and arrived and assets and not pending:
         return Delivery(state=DeliveryState.COMPLETE, items=arrived, reason="Everything has been delivered.")
     if arrived:
         reason = (
