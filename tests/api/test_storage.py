@@ -50,7 +50,7 @@ def order_of(client, sandbox, wait_for):
     def lives_up_to(scene, parts):
         earlier = [(one["sceneId"], one["dataProductId"]) for one in sandbox.ledger()]
         ordinal = earlier.count((scene.id, product.id))
-        life = lifecycle.plan(0, scene.id, product.id, ordinal, divisible=True)
+        life = lifecycle.plan(sandbox.seed, scene.id, product.id, ordinal, divisible=True)
         return len(life.arrivals) == parts
 
     def order_of(parts):
