@@ -52,12 +52,12 @@ def sandbox(port: int, state: Path, speed: float, seed: int, imagery: Path | Non
 
     User sandbox@example.com, password sandbox. API and authentication share the URL.
     """
-    from up42_pipelines.sandbox.database import StateInUse
+    from up42_pipelines.sandbox.database import StateUnusable
     from up42_pipelines.sandbox.server import serve
 
     try:
         serve(port=port, state=state, speed=speed, seed=seed, imagery=imagery)
-    except (StateInUse, OSError) as error:
+    except (StateUnusable, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 

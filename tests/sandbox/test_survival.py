@@ -1,3 +1,5 @@
+import contextlib
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -65,6 +67,19 @@ def test_a_second_sandbox_on_the_same_state_is_refused(sandbox):
     assert result.returncode == 2
     assert "Another sandbox is running" in result.stderr
     assert result.stdout == ""
+
+
+def test_the_state_of_another_version_is_refused_and_left_alone(start_sandbox):
+    old = start_sandbox()
+    old.stop()
+    with contextlib.closing(sqlite3.connect(old.state / "sandbox.sqlite")) as database:
+        database.execute("PRAGMA user_version = 1")
+    command = [sys.executable, "-m", "up42_pipelines.sandbox", "--port", "0", "--state", str(old.state)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert result.returncode == 2
+    assert "another version of the sandbox (1," in result.stderr
+    with contextlib.closing(sqlite3.connect(old.state / "sandbox.sqlite")) as database:
+        assert database.execute("SELECT count(*) FROM settings").fetchone() == (1,)
 
 
 def test_it_stops_at_once_when_told_although_connections_are_open(start_sandbox):

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from up42_pipelines.sandbox.database import StateInUse
+from up42_pipelines.sandbox.database import StateUnusable
 from up42_pipelines.sandbox.server import serve
 
 
@@ -21,7 +21,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         serve(**vars(arguments))
-    except (StateInUse, OSError, ValueError) as problem:
+    except (StateUnusable, OSError, ValueError) as problem:
         sys.stderr.write(f"{problem}\n")
         return 2
     return 0

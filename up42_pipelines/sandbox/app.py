@@ -32,7 +32,7 @@ def open_world(*, state: Path, speed: float = 60.0, seed: int = 0, imagery: Path
         imagery: folder of rasters to sell beside the synthetic scenes.
 
     Raises:
-        StateInUse: another sandbox runs on the folder.
+        StateUnusable: another sandbox runs on the folder, or one of another version wrote it.
         ValueError: the speed is not positive, or the imagery is not a folder.
     """
     if not speed > 0:

@@ -15,34 +15,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from up42_pipelines.sandbox import tables
 from up42_pipelines.sandbox.clock import real_now
 
 OPENING_BALANCE = 1_000_000
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS credits (number INTEGER PRIMARY KEY, at INTEGER NOT NULL, amount INTEGER NOT NULL,
-    reason TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS orders (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, product_id TEXT NOT NULL, scene_id TEXT NOT NULL,
-    collection TEXT NOT NULL, display_name TEXT NOT NULL, tags TEXT, aoi TEXT NOT NULL, credits INTEGER NOT NULL,
-    created_at INTEGER NOT NULL, patched_at INTEGER) STRICT;
-CREATE INDEX IF NOT EXISTS orders_of_scene ON orders (scene_id, product_id);
-CREATE TABLE IF NOT EXISTS order_events (order_id TEXT NOT NULL REFERENCES orders (id), at INTEGER NOT NULL,
-    step INTEGER NOT NULL, status TEXT NOT NULL, PRIMARY KEY (order_id, at, step)) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS deliveries (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, asset_id TEXT NOT NULL UNIQUE,
-    order_id TEXT NOT NULL REFERENCES orders (id), collection_id TEXT NOT NULL UNIQUE, item_id TEXT NOT NULL UNIQUE,
-    visible_at INTEGER NOT NULL, items_at INTEGER NOT NULL, content TEXT NOT NULL) STRICT;
-CREATE INDEX IF NOT EXISTS deliveries_of_order ON deliveries (order_id);
-CREATE TABLE IF NOT EXISTS files (
-    id TEXT PRIMARY KEY, asset_id TEXT NOT NULL REFERENCES deliveries (asset_id), kind TEXT NOT NULL,
-    name TEXT NOT NULL, media_type TEXT NOT NULL, size INTEGER, md5 TEXT, crc32c TEXT) STRICT;
-CREATE INDEX IF NOT EXISTS files_of_asset ON files (asset_id);
-"""
 
 
-class StateInUse(RuntimeError):
+class StateUnusable(RuntimeError):
+    """The state folder cannot be used by this sandbox."""
+
+
+class StateInUse(StateUnusable):
     """Another sandbox runs on the state folder."""
+
+
+class StateOutdated(StateUnusable):
+    """The state folder was written by a sandbox with other tables."""
 
 
 class Database:
@@ -57,14 +45,25 @@ class Database:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             self._connection.execute(f"PRAGMA {pragma}")
         with self.transaction():
-            for statement in _SCHEMA.split(";\n"):
-                self._connection.execute(statement)
-            if not self.rows("SELECT 1 FROM credits LIMIT 1"):
-                self.write(
-                    "INSERT INTO credits (at, amount, reason) VALUES (?, ?, ?)",
-                    (real_now(), OPENING_BALANCE, "opening balance"),
-                )
-            self.write("INSERT OR IGNORE INTO settings VALUES ('secret', ?)", (secrets.token_hex(32),))
+            if not self.rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
+                self._furnish()
+        version = self.rows("PRAGMA user_version")[0][0]
+        if version != tables.VERSION:
+            self.close()
+            raise StateOutdated(
+                f"{folder} holds the state of another version of the sandbox ({version}, this one writes"
+                f" {tables.VERSION}). Give this one a folder of its own, or delete that one."
+            )
+
+    def _furnish(self) -> None:
+        for statement in tables.TABLES.split(";\n"):
+            self._connection.execute(statement)
+        self.write(
+            "INSERT INTO credits (at, amount, reason) VALUES (?, ?, ?)",
+            (real_now(), OPENING_BALANCE, "opening balance"),
+        )
+        self.write("INSERT INTO settings VALUES ('secret', ?)", (secrets.token_hex(32),))
+        self.write(f"PRAGMA user_version = {tables.VERSION}")
 
     @property
     def secret(self) -> bytes:

@@ -30,7 +30,7 @@ from up42_pipelines.sandbox.world import World
 
 ID_COLUMNS = frozenset({"order_id", "asset_id", "collection_id", "item_id"})
 _VISIBLE = (
-    "SELECT d.*, o.tags, o.product_id FROM deliveries d JOIN orders o ON o.id = d.order_id WHERE d.{gate} <= :now"
+    "SELECT d.*, o.tags AS order_tags FROM deliveries d JOIN orders o ON o.id = d.order_id WHERE d.{gate} <= :now"
 )
 _checksum: Callable[[], Any] = google_crc32c.Checksum
 _making: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -247,6 +247,6 @@ def _delivery(row: sqlite3.Row) -> Delivery:
         item_id=row["item_id"],
         visible_at=row["visible_at"],
         items_at=row["items_at"],
-        tags=None if row["tags"] is None else tuple(json.loads(row["tags"])),
+        tags=None if row["order_tags"] is None else tuple(json.loads(row["order_tags"])),
         content=json.loads(row["content"]),
     )

@@ -20,7 +20,7 @@ from up42_pipelines.sandbox.world import World
 SORTS = {"createdAt": "created_at", "updatedAt": "updated_at", "type": "type", "status": "status"}
 _CURRENT = """
 WITH current AS (
-  SELECT o.*, 'ARCHIVE' AS type, e.status AS status, e.at AS status_at,
+  SELECT o.*, e.status AS status, e.sub_status AS sub_status, e.at AS status_at,
          max(e.at, coalesce(o.patched_at, 0)) AS updated_at
   FROM orders o JOIN order_events e ON e.order_id = o.id AND (e.at, e.step) = (
     SELECT at, step FROM order_events WHERE order_id = o.id AND at <= :now ORDER BY at DESC, step DESC LIMIT 1))
@@ -76,7 +76,7 @@ def place(world: World, order: OrderInput, line: Line, display_name: str) -> str
     divisible = order.product.unit == "SQ_KM"
     life = lifecycle.plan(world.seed, line.scene.id, order.product.id, earlier, divisible=divisible)
     database.write(
-        "INSERT INTO orders (id, product_id, scene_id, collection, display_name, tags, aoi, credits, created_at)"
+        "INSERT INTO orders (id, product_id, scene_id, collection, display_name, tags, details, credits, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             order_id,
@@ -85,14 +85,19 @@ def place(world: World, order: OrderInput, line: Line, display_name: str) -> str
             order.product.collection,
             display_name,
             None if order.tags is None else json.dumps(order.tags),
-            json.dumps(geometry.as_geojson(line.scene.footprint if line.aoi is None else line.aoi)),
+            json.dumps(
+                {
+                    "aoi": geometry.as_geojson(line.scene.footprint if line.aoi is None else line.aoi),
+                    "imageId": line.scene.id,
+                }
+            ),
             line.credits,
             placed_at,
         ),
     )
     for step, (after, status) in enumerate(life.steps):
         at = placed_at + round(after / world.speed * SECOND)
-        database.write("INSERT INTO order_events VALUES (?, ?, ?, ?)", (order_id, at, step, status))
+        database.write("INSERT INTO order_events VALUES (?, ?, ?, ?, NULL)", (order_id, at, step, status))
     for arrival in life.arrivals:
         content = order.source.content(line.scene, order.product, line.aoi, arrival.part)
         deliveries.record(world, order_id, arrival, placed_at, content)
@@ -134,7 +139,9 @@ def cancel(world: World, order_id: str) -> Status | None:
         status = Status(rows[0]["status"])
         if status in lifecycle.CANCELABLE:
             world.database.write("DELETE FROM order_events WHERE order_id = ? AND at > ?", (order_id, now))
-            world.database.write("INSERT INTO order_events VALUES (?, ?, 1000, ?)", (order_id, now, Status.CANCELED))
+            world.database.write(
+                "INSERT INTO order_events VALUES (?, ?, 1000, ?, NULL)", (order_id, now, Status.CANCELED)
+            )
             world.database.write(
                 "DELETE FROM files WHERE asset_id IN (SELECT asset_id FROM deliveries WHERE order_id = ?)", (order_id,)
             )
@@ -185,7 +192,7 @@ def as_json(row: sqlite3.Row) -> dict[str, Any]:
         "dataProductId": row["product_id"],
         "tags": None if row["tags"] is None else json.loads(row["tags"]),
         "budgetId": None,
-        "orderDetails": {"aoi": json.loads(row["aoi"]), "imageId": row["scene_id"]},
+        "orderDetails": json.loads(row["details"]),
         "createdAt": timestamp(row["created_at"]),
         "updatedAt": timestamp(row["updated_at"]),
         "createdBy": user,

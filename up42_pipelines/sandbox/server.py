@@ -33,7 +33,7 @@ def serve(*, port: int, state: Path, speed: float = 60.0, seed: int = 0, imagery
         imagery: folder of rasters to sell beside the synthetic scenes.
 
     Raises:
-        StateInUse: another sandbox runs on the folder.
+        StateUnusable: another sandbox runs on the folder, or one of another version wrote it.
         OSError: the port is taken.
         ValueError: a setting makes no sense.
     """
