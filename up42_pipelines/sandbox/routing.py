@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,9 +78,37 @@ class Call:
 Handler = Callable[[Call], Response]
 
 
-def route(path: str, handler: Handler, methods: Sequence[str] = ("GET",), *, public: bool = False) -> Route:
-    """Serve a path; without `public` only with a valid token. Handlers run in a thread: they may block."""
+class ApiRoute(Route):
+    """A route that knows enough about itself to be described to people (see `openapi`).
 
+    Attributes:
+        handler: what answers; its docstring is the description.
+        public: whether it answers without a token.
+        query: names of the query parameters.
+        example: a request body that makes sense; None when there is no JSON body.
+    """
+
+    def __init__(
+        self, path: str, handler: Handler, methods: Sequence[str], *, public: bool, query: Sequence[str], example: Any
+    ) -> None:
+        super().__init__(path, _endpoint(handler, public=public), methods=list(methods))
+        self.handler, self.public, self.query, self.example = handler, public, tuple(query), example
+
+
+def route(
+    path: str,
+    handler: Handler,
+    methods: Sequence[str] = ("GET",),
+    *,
+    public: bool = False,
+    query: Sequence[str] = (),
+    example: Any = None,
+) -> ApiRoute:
+    """Serve a path; without `public` only with a valid token. Handlers run in a thread: they may block."""
+    return ApiRoute(path, handler, methods, public=public, query=query, example=example)
+
+
+def _endpoint(handler: Handler, *, public: bool) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         world: World = request.app.state.world
         if not public:
@@ -92,7 +120,7 @@ def route(path: str, handler: Handler, methods: Sequence[str] = ("GET",), *, pub
                 raise problems.Refused(413, "Payload Too Large", f"at most {MAX_BODY_BYTES} bytes are read")
         return await run_in_threadpool(handler, Call(world, request, bytes(body)))
 
-    return Route(path, endpoint, methods=list(methods))
+    return endpoint
 
 
 def is_uuid(text: object) -> bool:
