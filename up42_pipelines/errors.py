@@ -67,8 +67,20 @@ class InvalidRequest(ApiError):
     """400 or 422: UP42 understood the request and finds it wrong."""
 
 
+class AlreadyDecided(ApiError):
+    """405 on a feasibility study or a quotation: somebody has decided before."""
+
+
 class LegalBlock(ApiError):
-    """451: a EULA is not accepted or the collection is restricted for this account."""
+    """451: a EULA is not accepted or the collection is restricted for this account.
+
+    Attributes:
+        eula_id: the EULA to accept, when the answer names one.
+        collection: the collection to request access to, when the answer names one.
+    """
+
+    eula_id: str | None = None
+    collection: str | None = None
 
 
 class RateLimited(ApiError):
@@ -91,6 +103,28 @@ class UnexpectedAnswer(Up42Error):
     """A success whose body cannot be read as documented."""
 
 
+class UntrustedMessage(Up42Error):
+    """A webhook message that UP42 did not sign, or that is not what UP42 signed. Answer 401 and do nothing."""
+
+
+class IncompleteDeletion(Up42Error):
+    """Items cannot be deleted: UP42 deletes a collection as a whole, and not all of it was named.
+
+    Attributes:
+        unknown: item ids that are not in storage.
+        left_over: items that were not named, by collection.
+    """
+
+    def __init__(self, *, unknown: list[str], left_over: dict[str, set[str]]) -> None:
+        self.unknown, self.left_over = unknown, left_over
+        parts = [f"not in storage: {', '.join(unknown)}"] if unknown else []
+        parts += [
+            f"collection {collection_id} also holds {', '.join(sorted(items))}"
+            for collection_id, items in sorted(left_over.items())
+        ]
+        super().__init__(f"Nothing was deleted: {'; '.join(parts)}. Name every item of each collection, and no others.")
+
+
 # --- deciding what to buy ---------------------------------------------------------------------------------------------
 
 
@@ -107,6 +141,22 @@ class AoiRejected(Up42Error):
         self.source, self.feature, self.rule = source, feature, rule
         where = source if feature is None else f"{source}, {feature}"
         super().__init__(f"{where}: {rule}: {reason}")
+
+
+class InvalidParams(Up42Error):
+    """The parameters of an order do not fit the order form of its data product; nothing was sent.
+
+    Attributes:
+        data_product_id: whose form.
+        problems: one sentence per field at fault, each beginning with the field.
+    """
+
+    def __init__(self, *, data_product_id: str, problems: tuple[str, ...]) -> None:
+        self.data_product_id, self.problems = data_product_id, problems
+        super().__init__(
+            f"The order parameters do not fit data product {data_product_id}: {'; '.join(problems)}. "
+            "Its order form lists what it takes."
+        )
 
 
 class OrderRefused(Up42Error):

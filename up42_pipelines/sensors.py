@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from up42_pipelines.api import Order, Up42Client
+from up42_pipelines.api import Order, OrderSort, Up42Client
 from up42_pipelines.assets.pipeline import Pipeline
 from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of
 from up42_pipelines.ordering.keys import OrderTags, pipeline_tag
@@ -100,7 +100,7 @@ class _Tick:
         self._wanted: dict[str, set[str]] = defaultdict(set)  # partition -> what is new there, for the run key
 
     def run(self) -> dg.SensorResult:
-        listed = self._client.orders.list(tags=[pipeline_tag(self._pipeline.name)], sort="updatedAt,desc")
+        listed = self._client.orders.list(tags=[pipeline_tag(self._pipeline.name)], sort=OrderSort.updated_at.desc)
         changes = self._cursor.changes(listed)
         for order in changes[:MAX_EVENTS]:
             self._note(order)
@@ -144,7 +144,7 @@ class _Tick:
     def _look(self, order: Order) -> Delivery:
         storage = self._client.storage
         items = storage.items_of_order(order.id)
-        assets = storage.assets_of_order(order.id) if order.is_final else []
+        assets = storage.assets.of_order(order.id) if order.is_final else []
         return delivery_of(order, assets, items)
 
     def _want(self, order: Order, delivery: Delivery) -> None:

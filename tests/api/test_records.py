@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from up42_pipelines.api import Collection, Estimate, Order, OrderInput, Orders, OrderStatus, Placement
+from up42_pipelines.api.assets import StoredAsset
 from up42_pipelines.api.paging import PAGE_SIZE, next_link, spring_pages
-from up42_pipelines.api.storage import StoredAsset
 from up42_pipelines.errors import UnexpectedAnswer
 
 

@@ -95,7 +95,7 @@ class TestItems:
 
     def test_name_the_asset_they_were_made_of(self, storage, order_of):
         made_of = {item.properties["up42-system:asset_id"] for item in storage.items_of_order(order_of(2))}
-        assert made_of == {asset.id for asset in storage.assets_of_order(order_of(2))}
+        assert made_of == {asset.id for asset in storage.assets.of_order(order_of(2))}
 
     def test_landing_page_is_read_once_by_any_number_of_threads(self, script, transport):
         landing = {"type": "Catalog", "id": "x", "stac_version": "1.0.0", "description": "x", "links": []}
@@ -124,7 +124,7 @@ class TestAssets:
     @pytest.mark.parametrize("parts", [1, 2])
     def test_of_an_order(self, storage, order_of, parts):
         order_of(3 - parts)
-        assets = storage.assets_of_order(order_of(parts))
+        assets = storage.assets.of_order(order_of(parts))
         assert len({asset.id for asset in assets}) == len(assets) == parts
         for asset in assets:
             assert asset.order_id == order_of(parts)
@@ -135,7 +135,7 @@ class TestAssets:
             assert asset.created_at.utcoffset() is not None
 
     def test_of_nothing(self, storage):
-        assert storage.assets_of_order(NOBODY) == []
+        assert storage.assets.of_order(NOBODY) == []
 
     def test_what_else_the_text_search_finds_is_dropped(self, script, transport):
         rows = [
@@ -158,8 +158,8 @@ class TestAssets:
 
 class TestDownloadUrl:
     def test_of_an_asset(self, storage, order_of):
-        [asset] = storage.assets_of_order(order_of(1))
-        body = fetch(storage.download_url(asset.id))
+        [asset] = storage.assets.of_order(order_of(1))
+        body = fetch(storage.assets.download_url(asset.id))
         assert len(body) == asset.size
         assert zipfile.ZipFile(BytesIO(body)).testzip() is None
 
@@ -167,13 +167,13 @@ class TestDownloadUrl:
     def test_of_a_stac_asset(self, storage, order_of, ending):
         [item] = storage.items_of_order(order_of(1))
         [href] = [asset.href for asset in item.assets.values() if "data" in asset.roles]
-        body = fetch(storage.download_url(href.removesuffix("/download-url") + ending))
+        body = fetch(storage.assets.download_url(href.removesuffix("/download-url") + ending))
         assert body[:4] in (b"II*\0", b"II+\0")
 
     @pytest.mark.parametrize("asset", [NOBODY, "no-uuid"])
     def test_of_nothing(self, storage, asset):
         with pytest.raises(NotFound, match=asset):
-            storage.download_url(asset)
+            storage.assets.download_url(asset)
 
     @pytest.mark.parametrize("form", ["{id}", "{url}/v2/assets/{id}", "{url}/v2/assets/{id}/download-url"])
     def test_on_the_wire(self, script, transport, form):

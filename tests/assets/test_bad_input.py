@@ -114,7 +114,7 @@ def test_a_bad_file_publishes_nothing_and_lands_once_it_is_replaced(
     [(order, _)] = graph.pipeline.orders_of(client, DAY)
     items = wait_for(lambda: client.storage.items_of_order(order.id))
     href = next(asset.href for item in items for asset in item.assets.values() if "data" in asset.roles)
-    assert requests.get(client.storage.download_url(href), timeout=10).ok  # the sandbox renders it now
+    assert requests.get(client.storage.assets.download_url(href), timeout=10).ok  # the sandbox renders it now
     file_id = href.rsplit("/", 1)[1]
     [file] = [path for path in (sandbox.state / "files").rglob("*") if path.stem == file_id]
     good = file.read_bytes()

@@ -20,7 +20,7 @@ def delivered(graph):
     for order, _ in graph.pipeline.orders_of(client, DAY):
         storage = client.storage
         states.append(
-            delivery_of(order, storage.assets_of_order(order.id), storage.items_of_order(order.id)).state
+            delivery_of(order, storage.assets.of_order(order.id), storage.items_of_order(order.id)).state
             in (DeliveryState.COMPLETE, DeliveryState.FAILED)
         )
     return bool(states) and all(states)

@@ -72,7 +72,7 @@ def test_the_chain_lands_and_does_not_fetch_twice(bucket, make_graph, sandbox, w
 
     def complete():
         deliveries = [
-            delivery_of(order, client.storage.assets_of_order(order.id), client.storage.items_of_order(order.id))
+            delivery_of(order, client.storage.assets.of_order(order.id), client.storage.items_of_order(order.id))
             for order, _ in graph.pipeline.orders_of(client, DAY)
         ]
         return all(delivery.state is DeliveryState.COMPLETE for delivery in deliveries) and deliveries

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from up42_pipelines.api.assets import StoredAsset
 from up42_pipelines.api.orders import Order
-from up42_pipelines.api.storage import StoredAsset
 from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of, digest
 
 WAITING, PARTIAL, COMPLETE, FAILED = DeliveryState

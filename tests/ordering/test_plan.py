@@ -7,7 +7,7 @@ from shapely.geometry import box, mapping
 
 from up42_pipelines.api.orders import OrderInput
 from up42_pipelines.ordering.keys import OrderTags, order_key
-from up42_pipelines.ordering.plan import Purpose, is_clipped, plan_order
+from up42_pipelines.ordering.plan import Purpose, plan_order
 
 PURPOSE = Purpose(workspace_id="w", pipeline="berlin_daily", partition="berlin|2026-06-01", data_product="p")
 WEST, EAST = box(13, 52, 13.1, 52.1), box(13.2, 52, 13.3, 52.1)
@@ -95,19 +95,3 @@ class TestRequest:
     def test_an_order_without_tags_says_nothing_of_tags(self):
         plain = OrderInput(data_product="p", display_name="n", params={}, feature_collection={"features": []})
         assert set(plain.to_json()) == {"dataProduct", "displayName", "params", "featureCollection"}
-
-
-@pytest.mark.parametrize(
-    ("schema", "clipped"),
-    [
-        ({"properties": {"id": {}, "aoi": {}}}, True),
-        ({"properties": {"id": {}, "geometry": {}}}, True),
-        ({"properties": {"id": {}}}, False),
-        ({"properties": {}}, False),
-        ({"properties": None}, False),
-        ({}, False),
-        ({"properties": {"id": {}}, "definitions": {"aoi": {}, "geometry": {}}}, False),
-    ],
-)
-def test_products_are_clipped_when_their_form_asks_for_an_area(schema, clipped):
-    assert is_clipped(schema) is clipped

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 
+from up42_pipelines.api.account import Account
 from up42_pipelines.api.auth import USERINFO_PATH, Credentials
 from up42_pipelines.api.catalog import Catalog
 from up42_pipelines.api.orders import Orders
+from up42_pipelines.api.processing import Processing
 from up42_pipelines.api.regions import Hosts
 from up42_pipelines.api.storage import Storage
+from up42_pipelines.api.tasking import Tasking
 from up42_pipelines.api.transport import Patience, Transport
+from up42_pipelines.api.webhooks import Webhooks
 from up42_pipelines.errors import UnexpectedAnswer
 
 
@@ -38,9 +42,13 @@ class Up42Client:
         self.transport = Transport(hosts, credentials, patience=patience)
         self._lock = threading.Lock()
         self._workspace_id = workspace_id or None
+        self.account = Account(self.transport)
         self.catalog = Catalog(self.transport)
         self.orders = Orders(self.transport, lambda: self.workspace_id)
-        self.storage = Storage(self.transport)
+        self.tasking = Tasking(self.transport, lambda: self.workspace_id)
+        self.storage = Storage(self.transport, lambda: self.workspace_id)
+        self.processing = Processing(self.transport, lambda: self.workspace_id)
+        self.webhooks = Webhooks(self.transport, lambda: self.workspace_id)
 
     def __repr__(self) -> str:
         return f"Up42Client({self.transport.hosts.api})"

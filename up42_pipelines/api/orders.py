@@ -1,41 +1,32 @@
-"""Orders: estimate, place, look at. Placing is the one call here that spends money."""
+"""Orders: estimate, place, look at, change, cancel (UP42 API, orders). Placing spends money; nothing else here does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field, model_validator
 
-from up42_pipelines.api.paging import PAGE_SIZE, spring_pages
-from up42_pipelines.api.records import Record
+from up42_pipelines.api.order_status import OrderStatus, OrderSubStatus
+from up42_pipelines.api.paging import PAGE_SIZE, listing
+from up42_pipelines.api.records import Record, Timestamp
+from up42_pipelines.api.sorting import Sort
 from up42_pipelines.api.transport import Transport
 
+UNCHANGED: Any = object()
+"""Given to an update: leave this as it is."""
 
-class OrderStatus(StrEnum):
-    """Where an order stands (UP42 API, orders). The older values still occur in old orders."""
-
-    CREATED = "CREATED"
-    BEING_PLACED = "BEING_PLACED"
-    PLACED = "PLACED"
-    PLACEMENT_FAILED = "PLACEMENT_FAILED"
-    BEING_FULFILLED = "BEING_FULFILLED"
-    DELIVERY_INITIALIZATION_FAILED = "DELIVERY_INITIALIZATION_FAILED"
-    DOWNLOAD_FAILED = "DOWNLOAD_FAILED"
-    DOWNLOADED = "DOWNLOADED"
-    FULFILLED = "FULFILLED"
-    FAILED_PERMANENTLY = "FAILED_PERMANENTLY"
-    FAILED = "FAILED"
-    CANCELED = "CANCELED"
+_MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 
 
-FAILED_STATUSES = frozenset({OrderStatus.FAILED_PERMANENTLY, OrderStatus.FAILED, OrderStatus.CANCELED})
-"""Nothing more will be delivered. PLACEMENT_FAILED is not among them: UP42 works on it and it may recover."""
+class OrderSort:
+    """What orders can be sorted by."""
 
-DELIVERING_STATUSES = frozenset({OrderStatus.BEING_FULFILLED, OrderStatus.DOWNLOADED, OrderStatus.FULFILLED})
-"""Some or all of the data may be in storage."""
+    created_at = Sort("createdAt")
+    updated_at = Sort("updatedAt")
+    type = Sort("type")
+    status = Sort("status")
 
 
 class Order(Record):
@@ -44,18 +35,20 @@ class Order(Record):
     id: str
     status: OrderStatus | str = Field(union_mode="left_to_right")
     workspace_id: str | None = None
+    account_id: str | None = None
     display_name: str | None = None
     type: str | None = None
     data_product_id: str | None = None
     tags: tuple[str, ...] | None = None
+    budget_id: str | None = None
     order_details: dict[str, Any] | None = None
-    created_at: AwareDatetime | None = None
-    updated_at: AwareDatetime | None = None
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
 
     @property
     def is_failed(self) -> bool:
         """True when UP42 will not deliver (any more of) it."""
-        return self.status in FAILED_STATUSES
+        return isinstance(self.status, OrderStatus) and self.status.is_failure
 
     @property
     def is_fulfilled(self) -> bool:
@@ -65,7 +58,19 @@ class Order(Record):
     @property
     def is_final(self) -> bool:
         """True when the status will not change any more. An unknown status is not final."""
-        return self.is_failed or self.is_fulfilled
+        return isinstance(self.status, OrderStatus) and self.status.is_terminal
+
+    @property
+    def sub_status(self) -> OrderSubStatus | str | None:
+        """Where a tasking order stands before it is activated; None for archive orders."""
+        value = (self.order_details or {}).get("subStatus")
+        return OrderSubStatus(value) if value in tuple(OrderSubStatus) else value
+
+    @property
+    def waits_for_user(self) -> bool:
+        """True when nothing happens until somebody chooses an option or decides on a quotation."""
+        sub_status = self.sub_status
+        return not self.is_final and isinstance(sub_status, OrderSubStatus) and sub_status.waits_for_user
 
     @property
     def scene_id(self) -> str | None:
@@ -88,6 +93,7 @@ class OrderInput(Record):
         params: the product's parameters without geometry; an archive order has `id`, the scene.
         feature_collection: one order per feature; a full-scene product takes one feature with a null geometry.
         tags: at most 30, of letters, digits, space and `. - _ / :`. Must be absent, not null, when unused.
+        budget_id: the budget that pays.
     """
 
     data_product: str
@@ -95,6 +101,7 @@ class OrderInput(Record):
     params: dict[str, Any]
     feature_collection: dict[str, Any]
     tags: tuple[str, ...] | None = Field(default=None, max_length=30)
+    budget_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The request body."""
@@ -110,9 +117,14 @@ class LineError(Record):
     message: str | None = None
     details: Any = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _any_text_will_do(cls, error: Any) -> Any:
+        return error if isinstance(error, Mapping) else {"message": str(error)}  # never lose the ids beside it
+
 
 class LineCost(Record):
-    """What one feature of an order would cost."""
+    """What one feature of an order would cost; `size` is in `unit` (SQ_KM or SCENE)."""
 
     index: int
     credits: float
@@ -157,39 +169,45 @@ class Orders:
     """
 
     def __init__(self, transport: Transport, workspace_id: Callable[[], str]) -> None:
-        self._transport = transport
-        self._workspace_id = workspace_id
+        self._transport, self._workspace_id = transport, workspace_id
 
     def estimate(self, order: OrderInput) -> Estimate:
-        """What `order` would cost. Free."""
+        """What placing would cost; free, and safe to repeat."""
         return Estimate.parse(self._transport.json("POST", "/v2/orders/estimate", json=order.to_json()))
 
     def place(self, order: OrderInput) -> Placement:
-        """Place an order. Spends money, so it is sent once, whatever happens.
+        """Place one order per feature: spends credits. Sent once; never to be repeated blindly.
 
         Raises:
-            AnswerLost: no answer came; the order may exist. Look it up before anything else.
-            ServerProblem: as above: a 5xx does not say that nothing was placed.
-            LegalBlock: a EULA is not accepted or the collection is restricted.
-            ApiError: any other refusal; nothing was placed.
+            LegalBlock: a EULA is not accepted, or the collection is restricted.
+            ApiError: UP42 refused; nothing was bought, unless it is a `ServerProblem`: then nobody knows.
+            Unreachable: nothing was sent.
+            AnswerLost: nobody knows whether the order exists.
         """
-        params = {"workspaceId": self._workspace_id()}
+        query = {"workspaceId": self._workspace_id()}
         return Placement.parse(
-            self._transport.json("POST", "/v2/orders", params=params, json=order.to_json(), once=True)
+            self._transport.json("POST", "/v2/orders", params=query, json=order.to_json(), once=True)
         )
 
     def get(self, order_id: str) -> Order:
-        """One order as it stands now."""
-        return Order.parse(self._transport.json("GET", f"/v2/orders/{quote(order_id, safe='')}"))
+        """One order.
+
+        Raises:
+            NotFound: UP42 does not know the id.
+        """
+        return Order.parse(self._transport.json("GET", _path(order_id)))
 
     def list(
         self,
         *,
         tags: Sequence[str] = (),
-        status: Sequence[str] = (),
+        status: Sequence[OrderStatus | str] = (),
+        sub_status: Sequence[OrderSubStatus | str] = (),
+        type: str | None = None,
         display_name: str | None = None,
         order_ids: Sequence[str] = (),
-        sort: str = "createdAt,desc",
+        budget_ids: Sequence[str] = (),
+        sort: Sort = OrderSort.created_at.desc,
         page_size: int = PAGE_SIZE,
     ) -> Iterator[Order]:
         """Orders of the workspace, fetched page by page as they are consumed.
@@ -197,20 +215,57 @@ class Orders:
         Args:
             tags: orders that carry any of these.
             status: orders in any of these statuses.
+            sub_status: tasking orders in any of these sub-statuses.
+            type: `ARCHIVE` or `TASKING`.
             display_name: orders whose name contains this.
             order_ids: only these.
-            sort: `createdAt`, `updatedAt`, `type` or `status`, then `,asc` or `,desc`.
+            budget_ids: orders paid by any of these budgets.
+            sort: a field of `OrderSort`.
             page_size: orders per request.
         """
-        filters: dict[str, Any] = {"workspaceId": self._workspace_id(), "sort": sort}
-        filters |= {"tags": list(tags)} if tags else {}
-        filters |= {"status": list(status)} if status else {}
-        filters |= {"displayName": display_name} if display_name else {}
-        filters |= {"orderIds": ",".join(order_ids)} if order_ids else {}
-
-        def fetch(page: Mapping[str, Any]) -> Mapping[str, Any]:
-            body: Mapping[str, Any] = self._transport.json("GET", "/v2/orders", params={**filters, **page})
-            return body
-
-        for row in spring_pages(fetch, size=page_size):
+        filters = {
+            "workspaceId": self._workspace_id(),
+            "type": type,
+            "status": list(status),
+            "subStatus": list(sub_status),
+            "displayName": display_name,
+            "tags": list(tags),
+            "budgetIds": ",".join(budget_ids),
+            "orderIds": ",".join(order_ids),
+            "sort": sort,
+        }
+        for row in listing(self._transport, "/v2/orders", filters, page_size=page_size):
             yield Order.parse(row)
+
+    def update(self, order_id: str, *, tags: Sequence[str] = UNCHANGED, budget_id: str | None = UNCHANGED) -> Order:
+        """Change an order's tags or budget (JSON merge patch, RFC 7396); what is not given stays as it is.
+
+        Args:
+            order_id: which order.
+            tags: all tags it has from now on; an empty list removes them.
+            budget_id: the budget that pays; None detaches it.
+        """
+        changes: dict[str, Any] = {} if tags is UNCHANGED else {"tags": list(tags)}
+        changes |= {} if budget_id is UNCHANGED else {"budgetId": budget_id}
+        return Order.parse(self._transport.json("PATCH", _path(order_id), json=changes, headers=_MERGE_PATCH))
+
+    def cancel(self, order_id: str) -> OrderStatus | str:
+        """Cancel an order that has not reached the provider; sent once. Returns the status it has then.
+
+        Raises:
+            ApiError: UP42 refused, mostly because it is too late.
+            AnswerLost: it may have been cancelled; `get` tells.
+        """
+        answer = Cancellation.parse(self._transport.json("POST", f"{_path(order_id)}/cancellation", once=True))
+        return answer.status
+
+
+class Cancellation(Record):
+    """What cancelling an order brought."""
+
+    order_id: str | None = None
+    status: OrderStatus | str = Field(default=OrderStatus.CANCELED, union_mode="left_to_right")
+
+
+def _path(order_id: str) -> str:
+    return f"/v2/orders/{quote(order_id, safe='')}"

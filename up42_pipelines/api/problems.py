@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import requests
 
 from up42_pipelines.errors import (
+    AlreadyDecided,
     ApiError,
     InvalidRequest,
     LegalBlock,
@@ -36,6 +38,10 @@ _ADVICE = {
     451: "Accept the EULA or request access to the collection in the UP42 console, then run again",
 }
 _FIRST_SERVER_ERROR = 500
+_METHOD_NOT_ALLOWED = 405
+_DECISIONS = "/v2/tasking/"
+_EULA = re.compile(r"\bEULA ([0-9a-f]{8}-[0-9a-f-]{27})", re.IGNORECASE)
+_COLLECTION = re.compile(r"\baccess to collection (\S+) is restricted", re.IGNORECASE)
 
 
 def error_of(response: requests.Response) -> ApiError:
@@ -88,14 +94,30 @@ def _text(value: Any) -> str | None:
 
 def _build(response: requests.Response, status: int, title: str, detail: str | None, body: Any) -> ApiError:
     kind = _CLASSES.get(status, ServerProblem if status >= _FIRST_SERVER_ERROR else ApiError)
-    request_id = next((response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers), None)
-    return kind(
+    advice = _ADVICE.get(status)
+    url = str(response.url).split("?", 1)[0]
+    if status == _METHOD_NOT_ALLOWED and _DECISIONS in url:
+        kind, advice = AlreadyDecided, "A decision stands for good; list it to see who decided what"
+    eula, collection = _found(_EULA, title), _found(_COLLECTION, title)
+    if kind is LegalBlock and eula:
+        advice = f"Accept EULA {eula} in the UP42 console, then run again"
+    elif kind is LegalBlock and collection:
+        advice = f"Request access to collection {collection} in the UP42 console (it may take days), then run again"
+    error = kind(
         method=str(response.request.method),
-        url=str(response.url).split("?", 1)[0],
+        url=url,
         status=status,
         title=title,
         detail=detail,
-        request_id=request_id,
+        request_id=next((response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers), None),
         body=body,
-        advice=_ADVICE.get(status),
+        advice=advice,
     )
+    if isinstance(error, LegalBlock):
+        error.eula_id, error.collection = eula, collection
+    return error
+
+
+def _found(pattern: re.Pattern[str], text: str) -> str | None:
+    match = pattern.search(text)
+    return match[1] if match else None

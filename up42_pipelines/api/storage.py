@@ -1,75 +1,41 @@
-"""Storage: what was delivered, as STAC through pystac-client, and signed URLs to fetch it."""
+"""Storage: what was delivered, as STAC through pystac-client, and as files (UP42 API, STAC over storage)."""
 
 from __future__ import annotations
 
-import re
+import contextlib
 import threading
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 import pystac
 import pystac_client
-from pydantic import AwareDatetime
-from pystac_client.stac_api_io import StacApiIO
 
-from up42_pipelines.api.paging import spring_pages
-from up42_pipelines.api.records import Record
+from up42_pipelines.api.assets import Assets
+from up42_pipelines.api.orders import UNCHANGED
+from up42_pipelines.api.stac_io import open_stac
 from up42_pipelines.api.transport import Transport
-from up42_pipelines.errors import ApiError, UnexpectedAnswer
+from up42_pipelines.errors import IncompleteDeletion, NotFound, UnexpectedAnswer
 
 STAC_PATH = "/v2/assets/stac/"
-_ASSETS_PATH = "/v2/assets/"
 _PAGE_SIZE = 100
-_NOT_OFFERED = frozenset({404, 405, 410})
-_ASSET_ID = re.compile(r"[A-Za-z0-9_-]+")
-"""UP42's are UUIDs. A dot, a percent sign or a question mark in a path would lead elsewhere."""
-
-
-class StoredAsset(Record):
-    """One delivery in storage as UP42's asset list shows it: usually an archive that becomes STAC items.
-
-    Attributes:
-        size: bytes.
-        geospatial_metadata_extraction_status: SUCCESSFUL, FAILED, IN_PROGRESS or NOT_PROCESSED: whether STAC items
-            have been made of it.
-    """
-
-    id: str
-    name: str | None = None
-    size: int | None = None
-    content_type: str | None = None
-    order_id: str | None = None
-    tags: tuple[str, ...] | None = None
-    created_at: AwareDatetime | None = None
-    geospatial_metadata_extraction_status: str | None = None
-
-
-class TransportStacIO(StacApiIO):
-    """pystac-client's input and output through our transport: same token, time-outs, retries and errors."""
-
-    def __init__(self, transport: Transport) -> None:
-        super().__init__(max_retries=None)
-        self._transport = transport
-
-    def request(
-        self,
-        href: str,
-        method: str | None = None,
-        headers: dict[str, str] | None = None,
-        parameters: dict[str, Any] | None = None,
-    ) -> str:
-        """The body of one request, as pystac-client asks for it."""
-        verb = (method or "GET").upper()
-        query, body = (parameters, None) if verb == "GET" else (None, parameters)
-        return self._transport.send(verb, href, params=query, json=body, headers=headers).content.decode("utf-8")
 
 
 class Storage:
-    """The delivered data of the account."""
+    """The delivered data of one workspace.
 
-    def __init__(self, transport: Transport) -> None:
+    Attributes:
+        assets: the same data as files.
+
+    Args:
+        transport: the way to UP42.
+        workspace_id: asked for when first needed.
+    """
+
+    def __init__(self, transport: Transport, workspace_id: Callable[[], str]) -> None:
         self._transport = transport
+        self.assets = Assets(transport, workspace_id)
         self._lock = threading.Lock()
         self._client: pystac_client.Client | None = None
 
@@ -78,55 +44,101 @@ class Storage:
         """The STAC API over storage; the landing page is read once."""
         with self._lock:
             if self._client is None:
-                self._client = pystac_client.Client.open(
-                    f"{self._transport.hosts.api}{STAC_PATH}", stac_io=TransportStacIO(self._transport)
-                )
+                self._client = open_stac(self._transport, STAC_PATH)
             return self._client
+
+    def queryables(self) -> dict[str, Any]:
+        """The names that a filter of `search` may use, with their types; shorter than the item's property names."""
+        body = self._transport.json("GET", f"{STAC_PATH}queryables")
+        properties: dict[str, Any] = body.get("properties", {})
+        return properties
+
+    def search(
+        self, filter: dict[str, Any] | None = None, *, limit: int = _PAGE_SIZE, **conditions: Any
+    ) -> Iterator[pystac.Item]:
+        """Items in storage, page by page, each once.
+
+        Args:
+            filter: CQL2-JSON over the queryables, for example `equals("order_id", ...)`.
+            limit: items per page.
+            conditions: `ids`, `collections`, `bbox`, `intersects`, `datetime`, `sortby` as pystac-client takes them.
+        """
+        language = "cql2-json" if filter is not None else None
+        found = self.stac.search(method="POST", filter=filter, filter_lang=language, limit=limit, **conditions)
+        seen: set[str] = set()
+        for item in found.items():
+            if item.id not in seen:
+                seen.add(item.id)
+                yield item
 
     def items_of_order(self, order_id: str) -> list[pystac.Item]:
         """The STAC items delivered for an order so far, sorted by id; empty while UP42 transforms the delivery."""
-        same_order = {"op": "=", "args": [{"property": "order_id"}, order_id]}
-        search = self.stac.search(method="POST", filter=same_order, filter_lang="cql2-json", limit=_PAGE_SIZE)
-        return sorted(search.items(), key=lambda item: item.id)
+        return sorted(self.search(equals("order_id", order_id)), key=lambda item: item.id)
 
-    def assets_of_order(self, order_id: str) -> list[StoredAsset] | None:
-        """The deliveries of an order in storage so far, whether or not STAC items exist for them.
+    def items_of_job(self, job_id: str) -> list[pystac.Item]:
+        """The STAC items that a processing job made, sorted by id."""
+        return sorted(self.search(equals("job_id", job_id)), key=lambda item: item.id)
 
-        UP42 offers a text search over name, title and order id for this; other hits are dropped here. The call is an
-        older one that UP42's own client has dropped: None where UP42 does not offer it (any more).
-        """
-
-        def fetch(page: Mapping[str, Any]) -> Mapping[str, Any]:
-            body: Mapping[str, Any] = self._transport.json("GET", "/v2/assets", params={"search": order_id, **page})
-            return body
-
-        try:
-            found = [StoredAsset.parse(row) for row in spring_pages(fetch)]
-        except ApiError as error:
-            if error.status in _NOT_OFFERED:
-                return None
-            raise
-        return [asset for asset in found if asset.order_id == order_id]
-
-    def download_url(self, asset: str) -> str:
-        """A signed URL of an asset, valid for 5 minutes; anyone who has it can read the asset.
-
-        Args:
-            asset: an asset id, or the href of a STAC asset (`.../v2/assets/<id>`, with or without `/download-url`).
+    def item(self, href: str) -> pystac.Item:
+        """One item by its self href.
 
         Raises:
-            UnexpectedAnswer: the href does not point to an asset of this UP42, or no URL came back.
+            NotFound: there is no such item.
         """
-        asset_id = self._asset_id(asset)
-        body = self._transport.json("POST", f"{_ASSETS_PATH}{asset_id}/download-url")
-        url = body.get("url") if isinstance(body, dict) else None
-        if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https"):
-            raise UnexpectedAnswer(f"Asset {asset_id}: the answer holds no download URL.")
-        return url
+        item = pystac.Item.from_dict(self._transport.json("GET", href))
+        item.set_root(self.stac)
+        return item
 
-    def _asset_id(self, asset: str) -> str:
-        prefix = f"{self._transport.hosts.api}{_ASSETS_PATH}"
-        asset_id = asset.removeprefix(prefix).removesuffix("/download-url") if asset.startswith(prefix) else asset
-        if not _ASSET_ID.fullmatch(asset_id):
-            raise UnexpectedAnswer(f"{asset} is not an asset of {self._transport.hosts.api}; it is not fetched.")
-        return asset_id
+    def update_item(
+        self, item: pystac.Item, *, title: str | None = UNCHANGED, tags: Sequence[str] | None = UNCHANGED
+    ) -> pystac.Item:
+        """Change an item's title or tags; None clears, what is not given stays as it is. The new item is returned."""
+        changes: dict[str, Any] = {} if title is UNCHANGED else {"up42-user:title": title}
+        changes |= {} if tags is UNCHANGED else {"up42-user:tags": None if tags is None else list(tags)}
+        path = f"{_collection_path(item.collection_id)}/items/{quote(item.id, safe='')}"
+        updated = pystac.Item.from_dict(self._transport.json("PATCH", path, json=changes))
+        updated.set_root(self.stac)
+        return updated
+
+    def delete_items(self, item_ids: Iterable[str], *, dry_run: bool = False) -> list[str]:
+        """Delete items for good, with their files. UP42 deletes whole collections only.
+
+        Nothing is deleted unless every id exists and every touched collection is named completely.
+
+        Args:
+            item_ids: all items of one or more collections.
+            dry_run: only check, and tell which collections would go.
+
+        Returns:
+            The ids of the collections, deleted or to be deleted.
+
+        Raises:
+            IncompleteDeletion: ids are unknown, or items of a touched collection are not among them.
+        """
+        wanted = set(item_ids)
+        collections: defaultdict[str, set[str]] = defaultdict(set)
+        for item in self.search(ids=sorted(wanted)) if wanted else ():
+            collections[str(item.collection_id)].add(item.id)
+        unknown = wanted.difference(*collections.values()) if collections else wanted
+        left_over = {
+            collection_id: missing
+            for collection_id in collections
+            if (missing := {item.id for item in self.search(collections=[collection_id])} - wanted)
+        }
+        if unknown or left_over:
+            raise IncompleteDeletion(unknown=sorted(unknown), left_over=left_over)
+        for collection_id in sorted(collections) if not dry_run else ():
+            with contextlib.suppress(NotFound):  # a repeated request, or somebody else was faster
+                self._transport.send("DELETE", _collection_path(collection_id))
+        return sorted(collections)
+
+
+def equals(name: str, value: Any) -> dict[str, Any]:
+    """A CQL2-JSON filter: a queryable has this value."""
+    return {"op": "=", "args": [{"property": name}, value]}
+
+
+def _collection_path(collection_id: str | None) -> str:
+    if not collection_id:
+        raise UnexpectedAnswer("The item names no collection; items of UP42's storage do.")
+    return f"{STAC_PATH}collections/{quote(collection_id, safe='')}"

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import MaxRetryError, NewConnectionError
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from up42_pipelines import __version__
@@ -66,19 +66,18 @@ class Transport:
         self.hosts, self._credentials = hosts, credentials
         self.patience = patience or Patience()
         self._tokens = TokenSource(self._fetch_token, clock=clock)
-        # A session has one retry rule per URL prefix, hence two sessions: safe calls and calls that go out once.
-        self._retrying = _session(
-            Retry(
-                total=self.patience.retries,
-                status_forcelist=RETRIED_STATUSES,
-                allowed_methods=None,
-                backoff_factor=self.patience.backoff_s,
-                backoff_jitter=self.patience.backoff_s,
-                backoff_max=self.patience.longest_pause_s,
-                retry_after_max=self.patience.longest_pause_s,  # type: ignore[arg-type]  # seconds; fractions work
-                raise_on_status=False,
-            )
+        self._retry = Retry(
+            total=self.patience.retries,
+            status_forcelist=RETRIED_STATUSES,
+            allowed_methods=None,
+            backoff_factor=self.patience.backoff_s,
+            backoff_jitter=self.patience.backoff_s,
+            backoff_max=self.patience.longest_pause_s,
+            retry_after_max=self.patience.longest_pause_s,  # type: ignore[arg-type]  # seconds; fractions work
+            raise_on_status=False,
         )
+        # A session has one retry rule per URL prefix, hence two sessions: safe calls and calls that go out once.
+        self._retrying = _session(self._retry)
         self._once = _session(Retry(total=0, raise_on_status=False))
 
     def __repr__(self) -> str:
@@ -191,7 +190,8 @@ class Transport:
         once: bool = False,
     ) -> requests.Response:
         session = self._once if once else self._retrying
-        try:
+
+        def request() -> requests.Response:
             return session.request(
                 method,
                 url,
@@ -202,6 +202,9 @@ class Transport:
                 timeout=(self.patience.connect_s, self.patience.read_s),
                 allow_redirects=not once,
             )
+
+        try:
+            return request() if once else self._whole(method, url, request)
         except requests.exceptions.ConnectTimeout as error:
             raise Unreachable(_not_reached(method, url, error)) from error
         except requests.exceptions.ConnectionError as error:
@@ -210,6 +213,21 @@ class Transport:
             raise AnswerLost(_lost(method, url, error)) from error
         except requests.exceptions.RequestException as error:
             raise AnswerLost(_lost(method, url, error)) from error
+
+    def _whole(self, method: str, url: str, request: Callable[[], requests.Response]) -> requests.Response:
+        """Ask again while the body breaks off: requests reads it after urllib3's own retries are over."""
+        retry = self._retry
+        while True:
+            try:
+                return request()
+            except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ConnectionError) as broken:
+                if not _broke_off(broken):
+                    raise
+                try:
+                    retry = retry.increment(method, url, error=ProtocolError(broken))
+                except MaxRetryError:
+                    raise broken from None
+                retry.sleep()
 
 
 def _session(retry: Retry) -> requests.Session:
@@ -225,6 +243,12 @@ def _session(retry: Retry) -> requests.Session:
 def _origin(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.scheme, parts.netloc
+
+
+def _broke_off(error: requests.exceptions.RequestException) -> bool:
+    """Whether the body stopped coming in the middle; anything before it was urllib3's to try again."""
+    cause = error.args[0] if error.args else None
+    return isinstance(error, requests.exceptions.ChunkedEncodingError) or isinstance(cause, ReadTimeoutError)
 
 
 def _never_connected(error: requests.exceptions.ConnectionError) -> bool:

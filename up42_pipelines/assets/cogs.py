@@ -35,7 +35,7 @@ def cogs_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         problems: list[str] = []
         with explained(what):
             store = lake.lake
-            sign = up42.client.storage.download_url
+            sign = up42.client.storage.assets.download_url
             for number, item in enumerate(stac_items, start=1):
                 try:
                     one = land_item(store, item, collection_id=pipeline.collection, sign=sign)

@@ -11,7 +11,7 @@ from up42_pipelines.api import OrderStatus
 from up42_pipelines.assets.pipeline import Pipeline
 from up42_pipelines.failures import explained
 from up42_pipelines.ordering.placement import PlacedOrder, ensure_order
-from up42_pipelines.ordering.plan import PlannedOrder, Purpose, is_clipped, plan_order
+from up42_pipelines.ordering.plan import PlannedOrder, Purpose, plan_order
 from up42_pipelines.ordering.selection import clip
 from up42_pipelines.resources import Up42Resource
 
@@ -76,7 +76,7 @@ def _plan(
         return
     client = up42.client
     product = client.catalog.collection(pipeline.collection).data_product(pipeline.data_product)
-    clipped = is_clipped(client.catalog.order_schema(str(product.id)))
+    form = client.catalog.order_form(str(product.id))
     aoi = pipeline.aoi(partition_key)
     purpose = Purpose(
         workspace_id=client.workspace_id,
@@ -86,8 +86,9 @@ def _plan(
         generation=config.generation,
     )
     for item in scenes:
-        areas = clip(item.geometry, aoi.geometry) if clipped and item.geometry else None
+        areas = clip(item.geometry, aoi.geometry) if form.is_clipped and item.geometry else None
         for planned in plan_order(purpose, item.id, areas):
+            form.check(planned.params)
             yield item, planned
 
 

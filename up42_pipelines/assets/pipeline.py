@@ -8,7 +8,7 @@ from typing import TypedDict
 
 import dagster as dg
 
-from up42_pipelines.api import Order, Up42Client
+from up42_pipelines.api import Order, OrderSort, Up42Client
 from up42_pipelines.ordering.aoi import DEFAULT_LIMITS, Aoi, AoiLimits, read_aoi
 from up42_pipelines.ordering.keys import OrderTags, partition_tag
 from up42_pipelines.ordering.selection import SelectionRules
@@ -93,7 +93,7 @@ class Pipeline:
     def orders_of(self, client: Up42Client, partition_key: str) -> list[tuple[Order, OrderTags]]:
         """The partition's orders as UP42 has them now, oldest first: the tags are the record, not Dagster."""
         found = []
-        for order in client.orders.list(tags=[partition_tag(self.name, partition_key)], sort="createdAt,asc"):
+        for order in client.orders.list(tags=[partition_tag(self.name, partition_key)], sort=OrderSort.created_at.asc):
             tags = OrderTags.read(order.tags)
             if tags is not None and (tags.pipeline, tags.partition) == (self.name, partition_key):
                 found.append((order, tags))

@@ -47,7 +47,7 @@ def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
                 (
                     order,
                     delivery_of(
-                        order, client.storage.assets_of_order(order.id), client.storage.items_of_order(order.id)
+                        order, client.storage.assets.of_order(order.id), client.storage.items_of_order(order.id)
                     ),
                 )
                 for order, _ in pipeline.orders_of(client, context.partition_key)

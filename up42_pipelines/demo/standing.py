@@ -10,7 +10,7 @@ from enum import StrEnum
 import dagster as dg
 import pystac
 
-from up42_pipelines.api import Order, Up42Client
+from up42_pipelines.api import Order, OrderSort, Up42Client
 from up42_pipelines.lake import Lake, read_item
 from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of
 from up42_pipelines.ordering.keys import OrderTags, pipeline_tag
@@ -129,7 +129,7 @@ class Observer:
         for record in self._instance.get_run_records():
             runs[record.dagster_run.tags.get(PARTITION_TAG, "")].append(record)
         orders: dict[str, list[tuple[Order, int, Delivery]]] = defaultdict(list)
-        for order in self._client.orders.list(tags=[pipeline_tag(self._pipeline)], sort="createdAt,asc"):
+        for order in self._client.orders.list(tags=[pipeline_tag(self._pipeline)], sort=OrderSort.created_at.asc):
             tags = OrderTags.read(order.tags)
             if tags is not None and tags.partition in keys:
                 orders[tags.partition].append((order, tags.credits, self._delivery(order)))
@@ -164,7 +164,7 @@ class Observer:
         if known is not None:
             return known
         storage = self._client.storage
-        assets = storage.assets_of_order(order.id) if order.is_final else []
+        assets = storage.assets.of_order(order.id) if order.is_final else []
         delivery = delivery_of(order, assets, storage.items_of_order(order.id))
         if delivery.state in (DeliveryState.COMPLETE, DeliveryState.FAILED):
             self._complete[order.id] = delivery

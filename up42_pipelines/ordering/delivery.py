@@ -9,8 +9,8 @@ from enum import StrEnum
 
 import pystac
 
+from up42_pipelines.api.assets import StoredAsset
 from up42_pipelines.api.orders import Order
-from up42_pipelines.api.storage import StoredAsset
 
 _ASSET_ID = "up42-system:asset_id"
 _EXTRACTION_FAILED = "FAILED"

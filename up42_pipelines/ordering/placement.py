@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from up42_pipelines.api.orders import Estimate, Order, OrderInput, OrderStatus, Placement
+from up42_pipelines.api.order_status import OrderStatus
+from up42_pipelines.api.orders import Estimate, Order, OrderInput, Placement
 from up42_pipelines.errors import (
     AnswerLost,
     ApiError,

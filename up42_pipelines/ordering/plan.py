@@ -12,7 +12,6 @@ from shapely.geometry.base import BaseGeometry
 from up42_pipelines.api.orders import OrderInput
 from up42_pipelines.ordering.keys import OrderTags, order_key
 
-_GEOMETRY_KEYS = ("aoi", "geometry")
 """Properties of an order form that travel in `featureCollection` instead of `params` (UP42 API, orders)."""
 
 _LABEL_LENGTH = 160
@@ -73,11 +72,6 @@ class PlannedOrder:
             feature_collection={"type": "FeatureCollection", "features": [feature]},
             tags=tags.to_tags(),
         )
-
-
-def is_clipped(order_schema: Mapping[str, Any]) -> bool:
-    """True when a data product is delivered for an area, False when only whole scenes are sold."""
-    return any(name in (order_schema.get("properties") or {}) for name in _GEOMETRY_KEYS)
 
 
 def plan_order(

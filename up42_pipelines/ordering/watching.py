@@ -13,7 +13,8 @@ from typing import Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from up42_pipelines.api.orders import DELIVERING_STATUSES, Order
+from up42_pipelines.api.order_status import DELIVERING_STATUSES
+from up42_pipelines.api.orders import Order
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = datetime.min.replace(tzinfo=UTC)
