@@ -6,6 +6,8 @@ BIN := .venv/bin
 SYNCED := .venv/.synced
 # UP42's official SDK judges the sandbox from an environment of its own: its pins contradict ours.
 SDK := .venv-sdk/.synced
+# stac-api-validator judges its STAC APIs from another.
+STAC := .venv-stac/.synced
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_CONFIG := 1
 # What Dagster, GDAL and gcsfs would otherwise do behind our back.
@@ -20,9 +22,9 @@ demo: $(SYNCED) ## a backfill of 3 days x 2 AOIs against the sandbox [IMAGERY=fo
 	$(BIN)/up42-pipelines demo $(if $(IMAGERY),--imagery "$(IMAGERY)")
 
 dev: $(SYNCED) ## the sandbox and the Dagster UI on http://127.0.0.1:3000 [IMAGERY=folder] [PORT=3000]
-	$(BIN)/up42-pipelines demo --ui --port $(or $(PORT),3000) $(if $(IMAGERY),--imagery "$(IMAGERY)")
+	$(BIN)/up42-pipelines dev --port $(or $(PORT),3000) $(if $(IMAGERY),--imagery "$(IMAGERY)")
 
-test: $(SYNCED) $(SDK) ## the whole suite
+test: $(SYNCED) $(SDK) $(STAC) ## the whole suite
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 test-fast: $(SYNCED) ## the suite without the slow part
@@ -45,9 +47,11 @@ lock: $(UV) ## resolve requirements/*.in and pyproject.toml again
 	  pyproject.toml --all-extras requirements/dev.in -o requirements/dev.txt
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' \
 	  requirements/sdk.in -o requirements/sdk.txt
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' \
+	  requirements/stac.in -o requirements/stac.txt
 
 clean: ## remove what make created
-	rm -rf .venv .venv-sdk .uv .demo .dev .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sdk .venv-stac .uv .demo .dev .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(UV): requirements/uv.txt
 	$(PYTHON) -m venv .uv
@@ -64,4 +68,9 @@ $(SYNCED): $(UV) requirements/dev.txt pyproject.toml
 $(SDK): $(UV) requirements/sdk.txt
 	test -x .venv-sdk/bin/python || $(UV) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv-sdk
 	$(UV) pip sync --quiet --python .venv-sdk/bin/python --require-hashes --compile-bytecode requirements/sdk.txt
+	@touch $@
+
+$(STAC): $(UV) requirements/stac.txt
+	test -x .venv-stac/bin/python || $(UV) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv-stac
+	$(UV) pip sync --quiet --python .venv-stac/bin/python --require-hashes --compile-bytecode requirements/stac.txt
 	@touch $@

@@ -2,9 +2,13 @@
 
 import re
 import runpy
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
+
+from up42_pipelines.cli import main
 
 PROJECT = Path(__file__).resolve().parents[1]
 PYTHON = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(), flags=re.DOTALL)
@@ -22,9 +26,31 @@ def test_the_pipeline_defines_what_the_text_says(tmp_path, monkeypatch):
     assert [sensor.name for sensor in repository.sensor_defs] == ["harbours_order_status_sensor"]
 
 
+def test_the_client_does_what_the_text_says(sandbox, capsys):
+    at_home = f'Hosts.of(api_url="{sandbox.url}")'
+    block = next(block for block in PYTHON if "Up42Client" in block)
+    block = block.replace('Hosts.of("eu")', at_home).replace("me@example.com", "sandbox@example.com")
+    exec(block.replace('password="..."', 'password="sandbox"'), {})
+    assert "credits left" in capsys.readouterr().out
+
+
 def test_the_commands_exist():
     targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), flags=re.MULTILINE))
     assert {"demo", "test"} <= MAKE <= targets
+
+
+@pytest.mark.parametrize("target", ["demo", "dev"])
+def test_make_gives_the_command_line_what_it_takes(target):
+    said = subprocess.run(
+        ["make", "--just-print", target, "IMAGERY=docs", "PORT=3001"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    line = next(line for line in said.splitlines() if "bin/up42-pipelines" in line)
+    name, *options = shlex.split(line)[1:]
+    main.commands[name].make_context(name, options)
 
 
 @pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md"])

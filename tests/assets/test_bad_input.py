@@ -46,6 +46,17 @@ def test_an_unknown_data_product_lists_those_there_are(make_graph, slow_sandbox,
     assert graph.orders() == []
 
 
+def test_parameters_that_the_order_form_does_not_know_are_refused_before_anything_is_asked(
+    make_graph, slow_sandbox, explain, sent
+):
+    graph = make_graph(slow_sandbox, params={"projection": "4326"})
+    result = graph.run(DAY)
+    assert "'projection' was unexpected" in explain(result, "orders")
+    assert "the form has id" in explain(result, "orders")
+    assert ("POST", "/v2/orders/estimate") not in sent
+    assert graph.orders() == []
+
+
 def test_wrong_credentials_say_where_to_look(make_graph, slow_sandbox, explain):
     result = make_graph(slow_sandbox, password="wrong").run(DAY)
     assert "Invalid user credentials" in explain(result, "scenes")

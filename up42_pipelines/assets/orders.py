@@ -87,7 +87,7 @@ def _plan(
     )
     for item in scenes:
         areas = clip(item.geometry, aoi.geometry) if form.is_clipped and item.geometry else None
-        for planned in plan_order(purpose, item.id, areas):
+        for planned in plan_order(purpose, item.id, areas, pipeline.params):
             form.check(planned.params)
             yield item, planned
 

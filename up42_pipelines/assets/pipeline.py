@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import dagster as dg
 
@@ -37,6 +37,7 @@ class Pipeline:
         partitions: date x AOI, see `partitions.date_by_aoi`.
         collection: UP42 collection, for example `phr`.
         data_product: id or name of one of its data products.
+        params: what the data product's order form asks for beside scene and geometry. Part of the order keys.
         selection: which of the scenes found are bought.
         aoi_limits: how large an AOI may be.
         max_credits_per_order: an order estimated above is refused; None for no ceiling.
@@ -50,6 +51,7 @@ class Pipeline:
     partitions: dg.MultiPartitionsDefinition
     collection: str
     data_product: str
+    params: Mapping[str, Any] = field(default_factory=dict)
     selection: SelectionRules = field(default_factory=SelectionRules)
     aoi_limits: AoiLimits = DEFAULT_LIMITS
     max_credits_per_order: float | None = None

@@ -12,8 +12,6 @@ from shapely.geometry.base import BaseGeometry
 from up42_pipelines.api.orders import OrderInput
 from up42_pipelines.ordering.keys import OrderTags, order_key
 
-"""Properties of an order form that travel in `featureCollection` instead of `params` (UP42 API, orders)."""
-
 _LABEL_LENGTH = 160
 """Of a display name, which UP42 allows 200 characters and which ends with the order key."""
 

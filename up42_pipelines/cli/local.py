@@ -1,4 +1,4 @@
-"""The command line: `up42-pipelines sandbox | demo | dev`."""
+"""`sandbox`, `demo`, `dev`: UP42 and a pipeline on this machine, without an account."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from up42_pipelines import __version__
+from up42_pipelines.cli.exits import FAILED, INTERRUPTED
 from up42_pipelines.errors import Up42Error
 
 _LOG_WIDTH = 140
@@ -35,13 +35,7 @@ _SEED = click.option(
 )
 
 
-@click.group()
-@click.version_option(__version__)
-def main() -> None:
-    """Buy satellite imagery through UP42 once, watch it arrive, and land it verified in a data lake."""
-
-
-@main.command()
+@click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8042, show_default=True, help="0 takes a free one.")
 @click.option("--state", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to keep.")
 @click.option("--speed", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True, help="Of time.")
@@ -61,7 +55,7 @@ def sandbox(port: int, state: Path, speed: float, seed: int, imagery: Path | Non
         raise click.ClickException(str(error)) from error
 
 
-@main.command()
+@click.command()
 @_PROJECT
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(".demo"), show_default=True)
 @_IMAGERY
@@ -77,7 +71,7 @@ def demo(project: Path, folder: Path, imagery: Path | None, seed: int) -> None:
     )
 
 
-@main.command()
+@click.command()
 @_PROJECT
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(".dev"), show_default=True)
 @click.option("--port", type=int, default=3000, show_default=True, help="Of the Dagster UI.")
@@ -103,12 +97,8 @@ def _run(command: Callable[[Console], int]) -> None:
     try:
         code = command(console)
     except KeyboardInterrupt:
-        code = 130
-    except Up42Error as error:
+        code = INTERRUPTED
+    except Up42Error as error:  # what it says belongs into the log of the run, which is its output
         console.print(f"[bold red]{type(error).__name__}:[/] {error}", highlight=False)
-        code = 1
+        code = FAILED
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()
