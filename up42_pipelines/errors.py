@@ -6,7 +6,11 @@ from typing import Any
 
 
 class Up42Error(Exception):
-    """Anything this package raises on purpose."""
+    """Anything this package raises on purpose. Can be pickled: it may have to travel between processes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception would be made anew by calling the class with its message; ours are made from keywords.
+        return Exception.__new__, (type(self), *self.args), self.__dict__
 
 
 class ConfigurationError(Up42Error):

@@ -3,13 +3,16 @@
 import json
 import socketserver
 import threading
-import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
+from urllib.parse import parse_qsl
 
 import pytest
+import requests
+from shapely.geometry import box, mapping, shape
 
-from up42_pipelines.api import Credentials, Hosts, Patience, Transport
+from up42_pipelines.api import Credentials, Hosts, OrderInput, Patience, Transport, Up42Client
 from up42_pipelines.api.auth import TOKEN_PATH
 
 IMPATIENT = Patience(connect_s=2, read_s=0.5, retries=3, backoff_s=0.01, longest_pause_s=0.05)
@@ -17,13 +20,18 @@ IMPATIENT = Patience(connect_s=2, read_s=0.5, retries=3, backoff_s=0.01, longest
 
 @dataclass
 class Script:
-    """Answers by path, first in first out; the last one is repeated. An answer is (status, body, headers) or a word."""
+    """Answers by path, first in first out; the last one is repeated.
+
+    An answer is (status, body, headers), or how it fails: `drop` the connection, `hang` without an answer, `cut` or
+    `cut chunks` in the middle of the body, `stall` in the middle of it.
+    """
 
     answers: dict[str, list] = field(default_factory=dict)
     asked: list = field(default_factory=list)
     tokens_issued: int = 0
     token_lifetime_s: float = 300
     url: str = ""
+    over: threading.Event = field(default_factory=threading.Event)
 
     def on(self, path: str, *answers):
         self.answers[path] = list(answers)
@@ -34,6 +42,14 @@ class Script:
 
     def requests(self, path: str) -> list:
         return [one for one in self.asked if one["path"] == path]
+
+    def queries(self, path: str) -> list:
+        """The query of each request, as sorted pairs."""
+        return [sorted(parse_qsl(one["query"], keep_blank_values=True)) for one in self.requests(path)]
+
+    def bodies(self, path: str) -> list:
+        """The JSON body of each request, None where it has none."""
+        return [json.loads(one["body"]) if one["body"] else None for one in self.requests(path)]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -59,8 +75,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         if answer == "hang":
-            time.sleep(1)
+            script.over.wait(30)
             self.close_connection = True
+            return
+        if answer in ("cut", "cut chunks", "stall"):
+            self._break_off(answer)
             return
         status, payload, headers = answer
         raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
@@ -71,7 +90,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(raw)
 
-    do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815
+    def _break_off(self, how):
+        """Promise 100 bytes and send a few."""
+        chunked = how == "cut chunks"
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header(*(("Transfer-Encoding", "chunked") if chunked else ("Content-Length", "100")))
+        self.end_headers()
+        self.wfile.write(b'64\r\n{"fine"' if chunked else b'{"fine"')
+        self.wfile.flush()
+        if how == "stall":
+            self.server.script.over.wait(30)
+        self.close_connection = True
+
+    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -89,6 +121,7 @@ def script():
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         yield server.script
+        server.script.over.set()
         server.shutdown()
         thread.join()
 
@@ -113,3 +146,86 @@ def make_transport(script):
 @pytest.fixture
 def transport(make_transport):
     return make_transport()
+
+
+@pytest.fixture(scope="session")
+def order_input():
+    """`order_input(client, *areas, scene=..., **changes)`: what could be ordered at a sandbox."""
+
+    def order_input(client, *areas, scene, collection="sandbox-optical", product="analytic", name="test", **changes):
+        options = {
+            "data_product": client.catalog.collection(collection).data_product(product).id,
+            "display_name": name,
+            "params": {"id": scene},
+            "feature_collection": {
+                "type": "FeatureCollection",
+                "features": [{"type": "Feature", "properties": {}, "geometry": mapping(area)} for area in areas],
+            },
+        }
+        return OrderInput(**{**options, **changes})
+
+    return order_input
+
+
+@pytest.fixture(scope="session")
+def scenes_at():
+    """`scenes_at(client, area)`: scenes of spring 2026 that cover an area, newest first."""
+
+    def scenes_at(client, area):
+        found = client.catalog.search(
+            "sandbox-host",
+            collections=["sandbox-optical"],
+            intersects=mapping(area),
+            start=datetime(2026, 3, 1, tzinfo=UTC),
+            end=datetime(2026, 5, 31, tzinfo=UTC),
+        )
+        return [scene.id for scene in found if shape(scene.geometry).covers(area)]
+
+    return scenes_at
+
+
+@pytest.fixture(scope="module")
+def paused(start_sandbox):
+    """A sandbox of the module's own, at real speed: nothing to speak of happens until `steer` lets time pass."""
+    return start_sandbox("--speed", "1")
+
+
+@pytest.fixture(scope="module")
+def steer(paused):
+    """`steer("clock", advance=60)`: one of the calls with which a test controls the paused sandbox."""
+
+    def steer(what, **body):
+        requests.post(f"{paused.url}/sandbox/{what}", json=body, timeout=10).raise_for_status()
+
+    return steer
+
+
+@dataclass
+class Delivered:
+    """A sandbox with deliveries: order `whole` came in one part, order `parts` in two."""
+
+    client: Up42Client
+    whole: str
+    parts: str
+
+    @property
+    def ids(self) -> list[str]:
+        return [self.whole, self.parts]
+
+
+@pytest.fixture(scope="module")
+def delivered(start_sandbox, scenes_at, order_input, wait_for):
+    """Of the module's own, so that it may be changed and deleted."""
+    sandbox, area = start_sandbox("--speed", "5000"), box(4.35, 50.84, 4.355, 50.845)
+    client = sandbox.client()
+    first, second = scenes_at(client, area)[:2]
+    ids = []
+    for fate, scene, tag in (("fulfilled", first, "whole"), ("in_parts", second, "parts")):
+        body = {"kind": "order", "fate": fate}
+        requests.post(f"{sandbox.url}/sandbox/fates", json=body, timeout=10).raise_for_status()
+        order = order_input(client, area, scene=scene, name=tag, tags=("delivered", tag))
+        ids.append(client.orders.place(order).results[0].id)
+    for order_id, count in zip(ids, (1, 2), strict=True):
+        wait_for(lambda order_id=order_id, count=count: len(client.storage.items_of_order(order_id)) == count)
+    yield Delivered(client, *ids)
+    client.transport.close()

@@ -1,13 +1,13 @@
 """The catalogue client: against the sandbox, and against answers that only a script gives."""
 
 import json
-import math
 from datetime import UTC, datetime, timedelta, timezone
 
+import pystac
 import pytest
 from shapely.geometry import box, mapping, shape
 
-from up42_pipelines.api import Catalog, Collection, Scene
+from up42_pipelines.api import Catalog, DeliveryTime
 from up42_pipelines.errors import InvalidRequest, NotFound, ServerProblem, UnexpectedAnswer
 
 AOI = box(19.02, 47.48, 19.05, 47.50)
@@ -17,146 +17,102 @@ SEARCH = "/catalog/hosts/h/stac/search"
 
 
 @pytest.fixture(scope="module")
-def client(slow_sandbox):
+def catalog(slow_sandbox):
     client = slow_sandbox.client()
-    yield client
+    yield client.catalog
     client.transport.close()
 
 
 @pytest.fixture(scope="module")
-def catalog(client):
-    return client.catalog
-
-
-@pytest.fixture(scope="module")
-def optical(catalog):
-    return catalog.collection("sandbox-optical")
-
-
-@pytest.fixture(scope="module")
-def find(catalog, optical):
+def find(catalog):
     def find(**changes):
         options = {"collections": ["sandbox-optical"], "intersects": mapping(AOI), "start": START, "end": END}
-        return list(catalog.search(optical.host, **{**options, **changes}))
+        return list(catalog.search("sandbox-host", **{**options, **changes}))
 
     return find
 
 
-class TestGlossary:
-    def test_collections(self, catalog, optical):
-        found = list(catalog.collections())
-        assert optical in found
-        assert [one.name for one in found] == sorted(one.name for one in found)
+@pytest.fixture(scope="module")
+def everything(find):
+    """All scenes of the area and the month."""
+    scenes = find()
+    assert len(scenes) > 7
+    return scenes
 
-    def test_collection(self, optical):
-        assert optical.name == "sandbox-optical"
-        assert optical.type == "ARCHIVE"
-        assert optical.host == "sandbox-host"
-        assert {product.name for product in optical.data_products} == {"analytic", "display"}
 
-    def test_unknown_collection(self, catalog):
-        with pytest.raises(NotFound, match="Collection with name no-such-thing not found"):
-            catalog.collection("no-such-thing")
-
-    def test_data_product_by_name_or_id(self, optical):
-        product = optical.data_product("analytic")
-        assert product.name == "analytic"
-        assert optical.data_product(product.id) == product
-
-    def test_unknown_data_product_lists_what_there_is(self, optical):
-        with pytest.raises(NotFound, match="no data product 'anaIytic'") as caught:
-            optical.data_product("anaIytic")
-        assert caught.value.status == 404
-        for product in optical.data_products:
-            assert f"{product.name} ({product.id})" in str(caught.value)
-        with pytest.raises(NotFound, match="It has: none"):
-            Collection(name="empty").data_product("any")
-
-    def test_the_host_is_the_provider_with_that_role(self):
-        providers = [{"name": "p", "roles": ["PRODUCER"]}, {"name": "h", "roles": ["PRODUCER", "HOST"]}]
-        assert Collection.parse({"name": "c", "providers": providers}).host == "h"
-        with pytest.raises(UnexpectedAnswer, match="Collection c lists no host"):
-            _ = Collection.parse({"name": "c", "providers": providers[:1]}).host
-
-    def test_order_schema(self, catalog, optical):
-        schema = catalog.order_schema(optical.data_product("analytic").id)
-        assert {"id", "aoi"} <= set(schema["properties"])
-        assert schema["required"]
-
-    @pytest.mark.parametrize("product_id", ["00000000-0000-4000-8000-000000000000", "no-uuid"])
-    def test_unknown_schema(self, catalog, product_id):
-        with pytest.raises(NotFound, match=product_id):
-            catalog.order_schema(product_id)
-
-    def test_names_cannot_leave_their_place_in_the_path(self, script, transport):
-        catalog = Catalog(transport)
-        for call in (catalog.collection, catalog.order_schema):
-            with pytest.raises(NotFound):
-                call("../a?b#c")
-        assert catalog.quicklook("../h?x", "../a?b#c") is None
-        odd = "..%2Fa%3Fb%23c"
-        assert [one["path"] for one in script.asked if "/realms/" not in one["path"]] == [
-            f"/v2/collections/{odd}",
-            f"/orders/schema/{odd}",
-            f"/catalog/..%2Fh%3Fx/image/{odd}/quicklook",
-        ]
-        assert {one["query"] for one in script.asked} == {""}
-
-    def test_collections_over_several_pages(self, script, transport):
-        script.on(
-            "/v2/collections",
-            (200, {"content": [{"name": "a"}, {"name": "b"}], "totalPages": 2}, {}),
-            (200, {"content": [{"name": "b"}, {"name": "c"}], "totalPages": 2}, {}),
-        )
-        assert [one.name for one in Catalog(transport).collections()] == ["a", "b", "c"]
-        asked = [one["query"] for one in script.requests("/v2/collections")]
-        assert asked == ["page=0&size=100&sort=name%2Casc", "page=1&size=100&sort=name%2Casc"]
+def ids(scenes):
+    return [scene.id for scene in scenes]
 
 
 class TestSearch:
     @pytest.mark.parametrize("limit", [1, 3, 7, 500])
-    def test_page_size_changes_nothing(self, find, limit):
-        expected = [scene.id for scene in find()]
-        assert len(expected) > 7
-        assert len(set(expected)) == len(expected)
-        assert [scene.id for scene in find(limit=limit)] == expected
+    def test_page_size_changes_nothing(self, find, everything, limit):
+        assert ids(find(limit=limit)) == ids(everything)
+        assert len(set(ids(everything))) == len(everything)
 
-    def test_scenes_say_where_when_and_how_cloudy(self, find):
-        for scene in find():
+    def test_scenes_say_where_when_and_how_cloudy(self, everything):
+        for scene in everything:
             assert shape(scene.geometry).intersects(AOI)
             assert START <= scene.acquired <= END
             assert scene.acquired.utcoffset() == timedelta(0)
             assert 0 <= scene.cloud_cover_percent <= 100
             assert scene.collection == "sandbox-optical"
+            assert scene.resolution == 3.0
+            assert scene.delivery_time is DeliveryTime.MINUTES
             assert scene.raw["properties"]["id"] == scene.id
             assert scene.model_extra["up42:usageType"] == ["DATA"]
 
-    def test_both_ends_are_included_in_any_time_zone(self, find):
-        scene = find()[3]
-        moment = scene.acquired.astimezone(KATHMANDU)
-        assert scene.id in [one.id for one in find(start=moment, end=moment)]
-        assert scene.id not in [one.id for one in find(start=moment + timedelta(microseconds=1))]
-        assert scene.id not in [one.id for one in find(end=moment - timedelta(microseconds=1))]
+    def test_both_ends_are_included_in_any_time_zone(self, find, everything):
+        moment = everything[3].acquired.astimezone(KATHMANDU)
+        assert ids(find(start=moment)) == ids(everything[:4])
+        assert ids(find(end=moment)) == ids(everything[3:])
+        assert ids(find(start=moment + timedelta(microseconds=1))) == ids(everything[:3])
+        assert ids(find(end=moment - timedelta(microseconds=1))) == ids(everything[4:])
 
-    def test_cloud_cover(self, find):
-        everything = find()
-        assert {scene.id for scene in find(max_cloud_cover_percent=20)} == {
-            scene.id for scene in everything if scene.cloud_cover_percent <= 20
-        }
-        assert 0 < len(find(max_cloud_cover_percent=20)) < len(everything)
-        assert all(scene.cloud_cover_percent == 0 for scene in find(max_cloud_cover_percent=0))
+    def test_an_open_interval(self, find, everything):
+        earlier = find(start=None, end=START + timedelta(days=3), ids=ids(everything))
+        assert ids(earlier) == [scene.id for scene in everything if scene.acquired <= START + timedelta(days=3)]
+        assert ids(find(start=None, end=None, ids=ids(everything))) == ids(everything)
+
+    def test_by_bounding_box(self, find, everything):
+        assert ids(find(intersects=None, bbox=AOI.bounds)) == ids(everything)
+        assert not set(ids(find(intersects=None, bbox=[100, -60, 100.01, -59.99]))) & set(ids(everything))
+
+    def test_by_id(self, find, everything):
+        wanted = [everything[4].id, everything[1].id]
+        assert ids(find(ids=[*wanted, "no-such-scene"])) == wanted[::-1]
+        assert ids(find(intersects=None, start=None, end=None, ids=wanted[:1])) == wanted[:1]
+
+    @pytest.mark.parametrize("percent", [0, 20, 100])
+    def test_cloud_cover(self, find, everything, percent):
+        expected = [scene.id for scene in everything if scene.cloud_cover_percent <= percent]
+        assert ids(find(max_cloud_cover_percent=percent)) == expected
+        assert len(expected) < len(everything) or percent == 100
+
+    @pytest.mark.parametrize(("metres", "found"), [(2.9, False), (3, True), (10, True)])
+    def test_resolution(self, find, everything, metres, found):
+        assert ids(find(max_resolution_m=metres)) == (ids(everything) if found else [])
+
+    @pytest.mark.parametrize(
+        ("times", "found"),
+        [([DeliveryTime.MINUTES], True), (["DAYS", "MINUTES"], True), ([DeliveryTime.HOURS], False), ([], True)],
+    )
+    def test_delivery_time(self, find, everything, times, found):
+        assert ids(find(delivery_times=times)) == (ids(everything) if found else [])
+
+    def test_everything_at_once(self, find, everything):
+        clear = [scene for scene in everything if scene.cloud_cover_percent <= 60]
+        found = find(max_cloud_cover_percent=60, max_resolution_m=5, delivery_times=["MINUTES"], ids=ids(everything))
+        assert ids(found) == ids(clear)
 
     def test_nothing_there(self, find):
         assert find(start=END, end=END + timedelta(seconds=1)) == []
 
-    def test_is_lazy(self, script, transport):
-        script.on(SEARCH, (200, page([feature("a")], f"{SEARCH}?next=2"), {}))
-        assert next(search(transport)).id == "a"
-        assert len(script.requests(SEARCH)) == 1
-
-    @pytest.mark.parametrize("wrong", [{"limit": 501}, {"limit": 0}, {"collections": ["no-such-thing"]}])
+    @pytest.mark.parametrize(
+        "wrong", [{"limit": 501}, {"limit": 0}, {"collections": ["no-such-thing"]}, {"bbox": [0, 0, 1, 1]}]
+    )
     def test_refused_in_the_words_of_up42(self, find, wrong):
-        with pytest.raises(InvalidRequest, match=r"search\.limit|no-such-thing"):
+        with pytest.raises(InvalidRequest, match=r"search\.limit|no-such-thing|Only one of bbox"):
             find(**wrong)
 
     def test_unknown_host(self, catalog):
@@ -192,12 +148,56 @@ class TestSearchOnTheWire:
             "limit": 5,
         }
 
-    @pytest.mark.parametrize("percent", [0, 12.5])
-    def test_cloud_cover(self, script, transport, percent):
+    @pytest.mark.parametrize(
+        ("condition", "sent"),
+        [
+            ({"max_cloud_cover_percent": 0}, {"query": {"cloudCoverage": {"lte": 0}}}),
+            ({"max_cloud_cover_percent": 12.5}, {"query": {"cloudCoverage": {"lte": 12.5}}}),
+            ({"max_resolution_m": 0.5}, {"query": {"resolution": {"lte": 0.5}}}),
+            ({"delivery_times": [DeliveryTime.DAYS, "HOURS"]}, {"query": {"deliveryTime": {"in": ["DAYS", "HOURS"]}}}),
+            ({"delivery_times": ()}, {}),
+            ({"ids": ("a", "b")}, {"ids": ["a", "b"]}),
+            ({"ids": ()}, {}),
+            ({"bbox": (0, 1.5, 2, 3)}, {"bbox": [0, 1.5, 2, 3]}),
+            ({"start": START}, {"datetime": "2026-04-01T00:00:00.000000Z/.."}),
+            ({"end": END}, {"datetime": "../2026-04-30T00:00:00.000000Z"}),
+        ],
+    )
+    def test_conditions(self, script, transport, condition, sent):
         script.on(SEARCH, (200, page([]), {}))
-        list(search(transport, max_cloud_cover_percent=percent))
-        [request] = script.requests(SEARCH)
-        assert json.loads(request["body"])["query"] == {"cloudCoverage": {"lte": percent}}
+        list(Catalog(transport).search("h", collections=["c"], **condition))
+        assert script.bodies(SEARCH) == [{"collections": ["c"], "limit": 500, **sent}]
+
+    def test_conditions_on_several_properties_are_one_query(self, script, transport):
+        script.on(SEARCH, (200, page([]), {}))
+        list(search(transport, max_cloud_cover_percent=1, max_resolution_m=2, delivery_times=["DAYS"]))
+        [body] = script.bodies(SEARCH)
+        assert set(body["query"]) == {"cloudCoverage", "resolution", "deliveryTime"}
+
+    def test_is_lazy(self, script, transport):
+        script.on(SEARCH, (200, page([feature("a")], f"{SEARCH}?next=2"), {}), (200, page([feature("b")]), {}))
+        scenes = search(transport)
+        assert script.requests(SEARCH) == []
+        assert next(scenes).id == "a"
+        assert len(script.requests(SEARCH)) == 1
+        assert ids(scenes) == ["b"]
+        assert len(script.requests(SEARCH)) == 2
+
+    def test_a_next_link_that_leads_back_ends_it(self, script, transport):
+        script.on(SEARCH, (200, page([feature("a")], SEARCH), {}))
+        assert ids(search(transport)) == ["a"]
+        assert len(script.requests(SEARCH)) == 1
+
+    def test_a_next_link_that_leads_elsewhere_gets_no_token(self, script, transport):
+        elsewhere = script.url.replace("127.0.0.1", "localhost")
+        script.on(SEARCH, (200, page([], f"{elsewhere}{SEARCH}?next=2"), {}), (200, page([feature("a")]), {}))
+        assert ids(search(transport)) == ["a"]
+        assert ["Authorization" in one["headers"] for one in script.requests(SEARCH)] == [True, False]
+
+    def test_a_refusal_inside_a_success(self, script, transport):
+        script.on(SEARCH, (200, {"data": None, "error": {"code": 422, "message": "No such thing", "details": ""}}, {}))
+        with pytest.raises(InvalidRequest, match="No such thing"):
+            list(search(transport))
 
     @pytest.mark.parametrize("absolute", [False, True])
     def test_further_pages_ask_the_same(self, script, transport, absolute):
@@ -227,71 +227,84 @@ class TestSearchOnTheWire:
             list(search(transport))
 
 
-class TestScene:
-    @pytest.mark.parametrize(
-        ("properties", "acquired"),
-        [
-            ({"datetime": "2026-04-02T10:00:00Z", "acquisitionDate": "2020-01-01T00:00:00Z"}, "2026-04-02T10:00:00"),
-            ({"datetime": None, "acquisitionDate": "2026-04-02T10:00:00.123Z"}, "2026-04-02T10:00:00.123000"),
-            ({"datetime": None, "start_datetime": "2026-04-02T10:00:00Z"}, "2026-04-02T10:00:00"),
-            ({"datetime": None, "startDatetime": "2026-04-02T10:00:00Z"}, "2026-04-02T10:00:00"),
-            ({"datetime": "2026-04-02T10:00:00"}, "2026-04-02T10:00:00"),
-            ({"datetime": "2026-04-02"}, "2026-04-02T00:00:00"),
-            ({"datetime": "2026-04-02T01:00:00+05:45"}, "2026-04-01T19:15:00"),
-        ],
-    )
-    def test_acquired_is_utc_whatever_the_answer_calls_it(self, properties, acquired):
-        scene = Scene.of_feature(feature("a", **properties))
-        assert scene.acquired.isoformat() == f"{acquired}+00:00"
-
-    def test_a_scene_without_date_can_be_looked_at_but_not_dated(self):
-        scene = Scene.of_feature(feature("undated", datetime=None))
-        with pytest.raises(UnexpectedAnswer, match="Scene undated carries no acquisition date"):
-            _ = scene.acquired
-        assert "undated" in repr(scene)
-        assert scene.model_dump()["id"] == "undated"
-
-    def test_a_date_that_is_none_is_an_unexpected_answer(self):
-        with pytest.raises(UnexpectedAnswer, match="Scene that cannot be read: datetime: "):
-            Scene.of_feature(feature("a", datetime="yesterday"))
-
-    def test_as_stac_item(self):
-        properties = {"sceneId": "S", "cloudCoverage": 12.5, "resolution": 0.5, "constellation": "PHR", "extra": 1}
-        item = Scene.of_feature(feature("a", collection="phr", **properties)).to_item()
-        assert (item.id, item.datetime) == ("a", datetime(2026, 4, 2, 10, tzinfo=UTC))
-        assert item.bbox == [0, 0, 1, 2]
-        assert item.properties["eo:cloud_cover"] == 12.5
-        assert item.properties["gsd"] == 0.5
-        assert item.properties["constellation"] == "PHR"
-        assert item.properties["title"] == "S"
-        assert item.properties["up42-product:collection_name"] == "phr"
-        assert item.properties["up42:scene"]["extra"] == 1
-        assert any("/eo/" in extension for extension in item.stac_extensions)
-
-    def test_as_stac_item_with_little_known(self):
-        item = Scene.of_feature(feature("a")).to_item()
-        assert item.properties["title"] == "a"
-        assert not {"eo:cloud_cover", "gsd", "constellation", "up42-product:collection_name"} & set(item.properties)
-        assert not item.stac_extensions
-
-    def test_a_clear_sky_is_known(self):
-        assert Scene.of_feature(feature("a", cloudCoverage=0)).to_item().properties["eo:cloud_cover"] == 0
-
-    def test_unknown_cloud_cover(self):
-        assert Scene.of_feature(feature("a")).cloud_cover_percent is None
-        assert math.isclose(Scene.of_feature(feature("a", cloudCoverage=3.5)).cloud_cover_percent, 3.5)
-
-
-class TestQuicklook:
-    def test_there(self, catalog, optical, find):
-        picture = catalog.quicklook(optical.host, find()[0].id)
-        assert picture.startswith(b"\xff\xd8\xff")
+@pytest.mark.parametrize("picture", ["quicklook", "thumbnail"])
+class TestPictures:
+    def test_there(self, catalog, everything, picture):
+        found = getattr(catalog, picture)("sandbox-host", everything[0].id)
+        assert found.startswith(b"\xff\xd8\xff")
 
     @pytest.mark.parametrize(("host", "scene"), [("sandbox-host", "no-such-scene"), ("nobody", "no-such-scene")])
-    def test_not_there(self, catalog, host, scene):
-        assert catalog.quicklook(host, scene) is None
+    def test_not_there(self, catalog, host, scene, picture):
+        assert getattr(catalog, picture)(host, scene) is None
 
-    def test_a_problem_is_not_an_absence(self, script, transport):
-        script.on("/catalog/h/image/a/quicklook", (500, {"title": "broken"}, {}))
+    def test_on_the_wire(self, script, transport, picture):
+        script.on(f"/catalog/h/image/a%2Fb/{picture}", (200, b"\x89PNG", {"Content-Type": "image/png"}))
+        assert getattr(Catalog(transport), picture)("h", "a/b") == b"\x89PNG"
+
+    def test_a_problem_is_not_an_absence(self, script, transport, picture):
+        script.on(f"/catalog/h/image/a/{picture}", (500, {"title": "broken"}, {}))
         with pytest.raises(ServerProblem):
-            Catalog(transport).quicklook("h", "a")
+            getattr(Catalog(transport), picture)("h", "a")
+
+
+def test_thumbnails_are_smaller_than_quicklooks(catalog, everything):
+    host, scene = "sandbox-host", everything[0].id
+    assert len(catalog.thumbnail(host, scene)) < len(catalog.quicklook(host, scene))
+
+
+def test_names_cannot_leave_their_place_in_the_path(script, transport):
+    catalog = Catalog(transport)
+    for call in (catalog.collection, catalog.order_form):
+        with pytest.raises(NotFound):
+            call("../a?b#c")
+    for call in (catalog.quicklook, catalog.thumbnail):
+        assert call("../h?x", "../a?b#c") is None
+    with pytest.raises(NotFound):
+        next(catalog.search("../h?x", collections=["c"]))
+    odd, host = "..%2Fa%3Fb%23c", "..%2Fh%3Fx"
+    assert [one["path"] for one in script.asked if "/realms/" not in one["path"]] == [
+        f"/v2/collections/{odd}",
+        f"/orders/schema/{odd}",
+        f"/catalog/{host}/image/{odd}/quicklook",
+        f"/catalog/{host}/image/{odd}/thumbnail",
+        f"/catalog/hosts/{host}/stac/search",
+    ]
+    assert {one["query"] for one in script.asked} == {""}
+
+
+class TestStac:
+    def test_finds_the_same_scenes(self, catalog, everything):
+        found = catalog.stac.search(
+            collections=["sandbox-optical"], intersects=mapping(AOI), datetime=(START, END), limit=3
+        )
+        items = {item.id: item for item in found.items()}
+        assert set(items) == set(ids(everything))
+        for scene in everything:
+            item = items[scene.id]
+            assert isinstance(item, pystac.Item)
+            assert (item.datetime, item.collection_id) == (scene.acquired, "sandbox-optical")
+            assert item.properties["eo:cloud_cover"] == scene.cloud_cover_percent
+            assert item.geometry == scene.geometry
+
+    def test_filters(self, catalog, everything):
+        clear = {"op": "<=", "args": [{"property": "eo:cloud_cover"}, 20]}
+        found = catalog.stac.search(
+            collections=["sandbox-optical"], intersects=mapping(AOI), datetime=(START, END), filter=clear
+        )
+        assert {item.id for item in found.items()} == {s.id for s in everything if s.cloud_cover_percent <= 20}
+
+    def test_collections_and_single_items(self, catalog, everything):
+        assert "sandbox-optical" in {collection.id for collection in catalog.stac.get_collections()}
+        collection = catalog.stac.get_collection("sandbox-optical")
+        assert collection.get_item(everything[0].id).id == everything[0].id
+
+    def test_is_opened_once(self, catalog):
+        assert catalog.stac is catalog.stac
+
+    def test_where_it_is_not_offered(self, script, transport):
+        catalog = Catalog(transport)
+        with pytest.raises(NotFound):
+            _ = catalog.stac
+        landing = {"type": "Catalog", "id": "x", "stac_version": "1.0.0", "description": "x", "links": []}
+        script.on("/v2/catalog/", (200, {**landing, "conformsTo": []}, {}))
+        assert catalog.stac.id == "x"

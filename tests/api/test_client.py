@@ -121,6 +121,34 @@ class TestSideBySide:
         good.transport.close()
 
 
+class TestParts:
+    PARTS = ("account", "catalog", "orders", "tasking", "storage", "processing", "webhooks")
+
+    def test_share_transport_and_workspace(self, script, make_client):
+        script.on(USERINFO_PATH, (200, {"sub": "w-1"}, {}))
+        client = make_client(script.url)
+        for path in ("/v2/orders", "/v2/tasking/quotation", "/v2/assets"):
+            script.on(path, EMPTY)
+        script.on("/v2/processing/jobs", (200, {"jobs": []}, {}))
+        script.on("/workspaces/w-1/webhooks", (200, {"data": [], "error": None}, {}))
+        listings = (client.orders.list, client.tasking.quotations, client.storage.assets.list, client.processing.jobs)
+        assert [list(listing()) for listing in (*listings, client.webhooks.list)] == [[]] * 5
+        asked = [
+            dict(query)
+            for path in ("/v2/orders", "/v2/tasking/quotation", "/v2/assets")
+            for query in script.queries(path)
+        ]
+        assert [query["workspaceId"] for query in asked] == ["w-1"] * 3
+        assert len(script.requests(USERINFO_PATH)) == script.tokens_issued == 1
+
+    def test_tell_no_secret(self, script, make_client):
+        client = make_client(script.url)
+        shown = [repr(getattr(client, part)) for part in self.PARTS] + [repr(client), repr(vars(client))]
+        assert not any("geheim" in text or "me@example.com" in text for text in shown)
+        assert all(len(text) < 200 for text in shown[:-1])
+        assert script.asked == []
+
+
 class TestWorkspace:
     def test_of_the_user(self, slow_sandbox):
         client = slow_sandbox.client()

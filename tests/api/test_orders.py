@@ -1,15 +1,16 @@
-"""The orders client against the sandbox: prices, placing, reading back, and every filter of the list."""
+"""Orders, on the wire and at the sandbox: prices, placing, reading back, changing, cancelling."""
 
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from shapely.geometry import box, mapping, shape
+from shapely.geometry import box, shape
 
-from up42_pipelines.api import OrderInput, Orders, OrderStatus
+from up42_pipelines.api import Orders, OrderStatus
 from up42_pipelines.errors import (
     AnswerLost,
+    ApiError,
     InvalidRequest,
     LegalBlock,
     NotAuthorized,
@@ -36,41 +37,18 @@ def orders(client):
 
 
 @pytest.fixture(scope="module")
-def scenes(client):
-    found = client.catalog.search(
-        "sandbox-host",
-        collections=["sandbox-optical"],
-        intersects=mapping(AREA),
-        start=datetime(2026, 5, 1, tzinfo=UTC),
-        end=datetime(2026, 5, 31, tzinfo=UTC),
-    )
-    return [scene.id for scene in found if shape(scene.geometry).covers(AREA)]
+def scenes(client, scenes_at):
+    return scenes_at(client, AREA)
 
 
 @pytest.fixture(scope="module")
-def wanted(client, scenes):
+def wanted(client, scenes, order_input):
     """`wanted(*areas, **changes)`: what could be ordered."""
-    product = client.catalog.collection("sandbox-optical").data_product("analytic")
 
-    def wanted(*areas, name="harbour watch", tags=None, **changes):
-        features = [{"type": "Feature", "properties": {}, "geometry": mapping(area)} for area in areas or [AREA]]
-        options = {"data_product": product.id, "display_name": name, "params": {"id": scenes[0]}, "tags": tags}
-        collection = {"type": "FeatureCollection", "features": features}
-        return OrderInput(**{**options, "feature_collection": collection, **changes})
+    def wanted(*areas, **changes):
+        return order_input(client, *(areas or [AREA]), scene=scenes[0], **changes)
 
     return wanted
-
-
-@pytest.fixture(scope="module")
-def placed(client, wanted):
-    """Five orders, oldest first; the second is cancelled last, so the order of change is another one."""
-    ids = []
-    for number in range(5):
-        kind = "even" if number % 2 == 0 else "odd"
-        order = wanted(name=f"Listed No {number}", tags=("listed", f"listed:{kind}", f"listed:{number}"))
-        ids.append(client.orders.place(order).results[0].id)
-    client.transport.json("POST", f"/v2/orders/{ids[1]}/cancellation")
-    return ids
 
 
 class TestEstimate:
@@ -129,8 +107,7 @@ class TestPlace:
         assert order.updated_at >= order.created_at
 
     def test_without_tags(self, orders, wanted):
-        order = orders.get(orders.place(wanted()).results[0].id)
-        assert order.tags is None
+        assert not orders.get(orders.place(wanted()).results[0].id).tags
 
     def test_ids_and_errors_by_feature(self, orders, wanted, slow_sandbox):
         before = len(slow_sandbox.ledger())
@@ -166,6 +143,7 @@ class TestPlace:
             ((503, {"title": "busy"}, {}), ServerProblem),
             ((429, {"title": "slow down"}, {"Retry-After": "0"}), RateLimited),
             ((451, {"title": "EULA is not accepted"}, {}), LegalBlock),
+            ((403, {"title": "Forbidden"}, {}), NotAuthorized),
             ((200, b"<html>", {}), UnexpectedAnswer),
             ((201, {"results": [{"index": 0}]}, {}), UnexpectedAnswer),
             ("drop", AnswerLost),
@@ -176,6 +154,41 @@ class TestPlace:
         script.on("/v2/orders", answer, (201, {"results": [{"index": 0, "id": "o"}]}, {}))
         with pytest.raises(error):
             Orders(transport, lambda: "w").place(wanted())
+        assert len(script.requests("/v2/orders")) == 1
+
+    def test_on_the_wire(self, script, transport, wanted):
+        script.on("/v2/orders", (201, {"results": [{"index": 0, "id": "o-1"}]}, {}))
+        Orders(transport, lambda: "w").place(wanted())
+        [request] = script.requests("/v2/orders")
+        assert (request["method"], request["query"]) == ("POST", "workspaceId=w")
+        assert request["headers"]["Content-Type"] == "application/json"
+        [body] = script.bodies("/v2/orders")
+        assert body == json.loads(json.dumps(wanted().to_json()))
+        assert "tags" not in body
+
+    @pytest.mark.parametrize(
+        ("body", "eula_id", "collection", "advice"),
+        [
+            (
+                {"status": 451, "title": f"EULA {NOBODY} is not accepted. See the console.", "detail": None},
+                NOBODY,
+                None,
+                f"Accept EULA {NOBODY}",
+            ),
+            (
+                {"status": 451, "title": "Access to collection phr is restricted for account 1.", "detail": None},
+                None,
+                "phr",
+                "Request access to collection phr",
+            ),
+            (b"Unavailable For Legal Reasons", None, None, "Accept the EULA or request access"),
+        ],
+    )
+    def test_legal_blocks_say_what_to_accept(self, script, transport, wanted, body, eula_id, collection, advice):
+        script.on("/v2/orders", (451, body, {}))
+        with pytest.raises(LegalBlock, match=advice) as caught:
+            Orders(transport, lambda: "w").place(wanted())
+        assert (caught.value.eula_id, caught.value.collection) == (eula_id, collection)
         assert len(script.requests("/v2/orders")) == 1
 
 
@@ -191,98 +204,110 @@ class TestGet:
         assert [one["path"] for one in script.asked if "/realms/" not in one["path"]] == ["/v2/orders/..%2Fx%3Fy"]
 
 
-class TestList:
-    @pytest.mark.parametrize("page_size", [1, 2, 3, 5, 100])
-    @pytest.mark.parametrize("direction", ["asc", "desc"])
-    def test_by_creation(self, orders, placed, page_size, direction):
-        found = orders.list(tags=["listed"], sort=f"createdAt,{direction}", page_size=page_size)
-        assert [order.id for order in found] == (placed if direction == "asc" else placed[::-1])
-
-    @pytest.mark.parametrize("page_size", [2, 100])
-    @pytest.mark.parametrize("direction", ["asc", "desc"])
-    def test_by_change(self, orders, placed, page_size, direction):
-        oldest_first = [placed[0], *placed[2:], placed[1]]
-        found = list(orders.list(tags=["listed"], sort=f"updatedAt,{direction}", page_size=page_size))
-        assert [order.id for order in found] == (oldest_first if direction == "asc" else oldest_first[::-1])
-        moments = [order.updated_at for order in found]
-        assert moments == sorted(moments, reverse=direction == "desc")
-
-    @pytest.mark.parametrize("sort", ["status,asc", "status,desc", "type,asc", "type,desc"])
-    def test_by_status_or_type(self, orders, placed, sort):
-        found = list(orders.list(tags=["listed"], sort=sort, page_size=2))
-        assert {order.id for order in found} == set(placed)
-        values = [order.status if sort.startswith("status") else order.type for order in found]
-        assert values == sorted(values, reverse=sort.endswith("desc"))
-
-    def test_newest_first_when_not_said(self, orders, placed):
-        assert [order.id for order in orders.list(tags=["listed"])] == placed[::-1]
+class TestUpdate:
+    PATH = "/v2/orders/o-1"
+    ANSWER = (200, {"id": "o-1", "status": "PLACED", "tags": ["new"]}, {})
 
     @pytest.mark.parametrize(
-        ("tags", "numbers"),
+        ("changes", "sent"),
         [
-            (["listed:even"], {0, 2, 4}),
-            (["listed:1", "listed:4"], {1, 4}),
-            (["listed:even", "listed:3"], {0, 2, 3, 4}),
-            (["listed:nothing"], set()),
+            ({}, {}),
+            ({"tags": ["a", "b"]}, {"tags": ["a", "b"]}),
+            ({"tags": ("a",)}, {"tags": ["a"]}),
+            ({"tags": []}, {"tags": []}),
+            ({"budget_id": "b-1"}, {"budgetId": "b-1"}),
+            ({"budget_id": None}, {"budgetId": None}),
+            ({"tags": [], "budget_id": None}, {"tags": [], "budgetId": None}),
         ],
     )
-    def test_any_of_the_tags(self, orders, placed, tags, numbers):
-        assert {order.id for order in orders.list(tags=tags, page_size=2)} == {placed[number] for number in numbers}
+    def test_is_a_merge_patch_of_what_was_given(self, script, transport, changes, sent):
+        script.on(self.PATH, self.ANSWER)
+        assert Orders(transport, lambda: "w").update("o-1", **changes).tags == ("new",)
+        [request] = script.requests(self.PATH)
+        assert (request["method"], request["query"]) == ("PATCH", "")
+        assert request["headers"]["Content-Type"] == "application/merge-patch+json"
+        assert script.bodies(self.PATH) == [sent]
+
+    def test_is_tried_again_because_twice_is_like_once(self, script, transport):
+        script.on(self.PATH, (503, {}, {}), "drop", self.ANSWER)
+        assert Orders(transport, lambda: "w").update("o-1", tags=["new"]).id == "o-1"
+
+    def test_tags(self, orders, wanted):
+        order_id = orders.place(wanted(tags=("first", "second"))).results[0].id
+        before = orders.get(order_id)
+        changed = orders.update(order_id, tags=["third"])
+        assert changed.tags == orders.get(order_id).tags == ("third",)
+        assert changed.updated_at > before.updated_at
+        assert orders.update(order_id).tags == ("third",)
+        assert not orders.update(order_id, tags=[]).tags
+        assert orders.get(order_id).display_name == before.display_name
+
+    def test_budget(self, orders, wanted, client):
+        first, second = list(client.account.budgets(status=["ACTIVE"]))[:2]
+        order_id = orders.place(wanted(budget_id=first.id, tags=("kept",))).results[0].id
+        assert orders.get(order_id).budget_id == first.id
+        changed = orders.update(order_id, budget_id=second.id)
+        assert (changed.budget_id, changed.tags) == (second.id, ("kept",))
+        assert orders.update(order_id, tags=["other"]).budget_id == second.id
+        assert orders.update(order_id, budget_id=None).budget_id is None
+        assert orders.get(order_id).budget_id is None
 
     @pytest.mark.parametrize(
-        ("status", "numbers"),
+        ("changes", "error", "told"),
+        [({"tags": ["a,b"]}, InvalidRequest, "only letters, digits"), ({"budget_id": NOBODY}, NotFound, NOBODY)],
+    )
+    def test_refused(self, orders, wanted, changes, error, told):
+        order_id = orders.place(wanted(tags=("first",))).results[0].id
+        with pytest.raises(error, match=told):
+            orders.update(order_id, **changes)
+        assert orders.get(order_id).tags == ("first",)
+
+    def test_unknown(self, orders):
+        with pytest.raises(NotFound, match=NOBODY):
+            orders.update(NOBODY, tags=[])
+
+
+class TestCancel:
+    PATH = "/v2/orders/o-1/cancellation"
+
+    def test_while_the_provider_does_not_know(self, orders, wanted):
+        order_id = orders.place(wanted()).results[0].id
+        assert orders.cancel(order_id) is OrderStatus.CANCELED
+        order = orders.get(order_id)
+        assert (order.status, order.is_failed) == (OrderStatus.CANCELED, True)
+        with pytest.raises(ApiError, match="cannot be canceled"):
+            orders.cancel(order_id)
+
+    def test_unknown(self, orders):
+        with pytest.raises(NotFound, match=NOBODY):
+            orders.cancel(NOBODY)
+
+    @pytest.mark.parametrize(
+        ("answer", "status"),
         [
-            (["CREATED"], {0, 2, 3, 4}),
-            ([OrderStatus.CANCELED], {1}),
-            (["CREATED", "CANCELED"], {0, 1, 2, 3, 4}),
-            (["FULFILLED"], set()),
+            ({"orderId": "o-1", "status": "CANCELED"}, OrderStatus.CANCELED),
+            ({"orderId": "o-1", "status": "CANCELING"}, "CANCELING"),
+            ({}, OrderStatus.CANCELED),
         ],
     )
-    def test_in_any_of_the_statuses(self, orders, placed, status, numbers):
-        found = orders.list(tags=["listed"], status=status, page_size=2)
-        assert {order.id for order in found} == {placed[number] for number in numbers}
+    def test_on_the_wire(self, script, transport, answer, status):
+        script.on(self.PATH, (200, answer, {}))
+        assert Orders(transport, lambda: "w").cancel("o-1") == status
+        assert [(one["method"], one["query"], one["body"]) for one in script.requests(self.PATH)] == [("POST", "", b"")]
 
-    @pytest.mark.parametrize(("name", "numbers"), [("listed no", {0, 1, 2, 3, 4}), ("No 3", {3}), ("no 9", set())])
-    def test_part_of_the_name(self, orders, placed, name, numbers):
-        found = orders.list(tags=["listed"], display_name=name, page_size=2)
-        assert {order.id for order in found} == {placed[number] for number in numbers}
-
-    def test_by_id(self, orders, placed):
-        found = orders.list(order_ids=[placed[3], placed[0], NOBODY], page_size=1)
-        assert [order.id for order in found] == [placed[3], placed[0]]
-
-    @pytest.mark.usefixtures("placed")
-    def test_everything_of_the_workspace(self, orders, slow_sandbox):
-        assert {order.id for order in orders.list(page_size=7)} == {one["id"] for one in slow_sandbox.ledger()}
-
-    def test_refused_sort(self, orders):
-        with pytest.raises(InvalidRequest, match="sort must be one of"):
-            list(orders.list(sort="credits,asc"))
-
-    def test_on_the_wire(self, script, transport):
-        script.on("/v2/orders", (200, {"content": [], "totalPages": 0}, {}))
-        orders = Orders(transport, lambda: "w")
-        options = {
-            "tags": ["a", "b c"],
-            "status": ["PLACED", "CREATED"],
-            "display_name": "x y",
-            "order_ids": ["1", "2"],
-        }
-        assert list(orders.list(**options, sort="updatedAt,asc", page_size=7)) == []
-        assert list(orders.list()) == []
-        full, bare = [sorted(one["query"].split("&")) for one in script.requests("/v2/orders")]
-        filters = ["tags=a", "tags=b+c", "status=PLACED", "status=CREATED", "displayName=x+y", "orderIds=1%2C2"]
-        assert full == sorted([*filters, "workspaceId=w", "sort=updatedAt%2Casc", "page=0", "size=7"])
-        assert bare == sorted(["workspaceId=w", "sort=createdAt%2Cdesc", "page=0", "size=100"])
-
-    def test_pages_are_fetched_as_they_are_consumed(self, script, transport):
-        def content(*names):
-            return (200, {"content": [{"id": name, "status": "PLACED"} for name in names], "totalPages": 2}, {})
-
-        script.on("/v2/orders", content("a", "b"), content("b", "c"))
-        found = Orders(transport, lambda: "w").list(page_size=2)
-        assert script.requests("/v2/orders") == []
-        assert [next(found).id, next(found).id] == ["a", "b"]
-        assert len(script.requests("/v2/orders")) == 1
-        assert [order.id for order in found] == ["c"]
-        assert len(script.requests("/v2/orders")) == 2
+    @pytest.mark.parametrize(
+        ("answer", "error"),
+        [
+            ((405, {"title": "write-protected"}, {}), ApiError),
+            ((409, {"title": "too late"}, {}), ApiError),
+            ((503, {}, {}), ServerProblem),
+            ("drop", AnswerLost),
+            ("cut", AnswerLost),
+        ],
+    )
+    def test_is_sent_once(self, script, transport, answer, error):
+        script.on(self.PATH, answer, (200, {}, {}))
+        with pytest.raises(error) as caught:
+            Orders(transport, lambda: "w").cancel("o-1")
+        assert type(caught.value) is error
+        assert len(script.requests(self.PATH)) == 1

@@ -1,14 +1,24 @@
-"""Records that keep what they do not know, and listings that neither repeat nor lose a row."""
+"""What all records share: unknown things are kept, broken promises explained, and `repr` helps."""
 
-import json
+import pickle
+import time
+from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from up42_pipelines.api import Collection, Estimate, Order, OrderInput, Orders, OrderStatus, Placement
-from up42_pipelines.api.assets import StoredAsset
-from up42_pipelines.api.paging import PAGE_SIZE, next_link, spring_pages
+from up42_pipelines.api import (
+    BudgetUsage,
+    Collection,
+    Estimate,
+    FeasibilityStudy,
+    Job,
+    Order,
+    OrderStatus,
+    Placement,
+    Scene,
+    StoredAsset,
+    Webhook,
+)
 from up42_pipelines.errors import UnexpectedAnswer
 
 
@@ -17,9 +27,7 @@ def order_body(**changes):
         "id": "o-1",
         "workspaceId": "w",
         "displayName": "harbour watch",
-        "type": "ARCHIVE",
         "status": "PLACED",
-        "dataProductId": "p",
         "tags": ["dagster"],
         "orderDetails": {"aoi": {"type": "Point", "coordinates": [1, 2]}, "imageId": "SCENE_1"},
         "createdAt": "2026-01-02T03:00:00.000001Z",
@@ -30,48 +38,81 @@ def order_body(**changes):
 
 class TestTolerance:
     def test_unknown_fields_are_kept(self):
-        body = order_body(budgetId="b", newThing={"deep": [1]})
+        body = order_body(newThing={"deep": [1]})
         order = Order.parse(body)
         assert order.raw == body
-        assert order.model_extra == {"budgetId": "b", "newThing": {"deep": [1]}}
+        assert order.model_extra == {"newThing": {"deep": [1]}}
 
     def test_also_those_of_records_inside_records(self):
-        body = {"name": "phr", "providers": [{"name": "h", "roles": ["HOST"], "country": "FR"}], "rank": 1}
-        collection = Collection.parse(body)
+        provider = {"name": "h", "roles": ["HOST"], "title": None, "country": "FR"}
+        collection = Collection.parse({"name": "phr", "providers": [provider], "rank": 1})
         assert collection.providers[0].model_extra == {"country": "FR"}
+        assert collection.providers[0].raw == provider
         assert collection.model_extra == {"rank": 1}
 
     def test_known_statuses_are_members_of_the_enum(self):
         for status in OrderStatus:
             assert Order.parse(order_body(status=status.value)).status is status
 
-    def test_unknown_statuses_are_carried_as_text_and_are_not_final(self):
-        order = Order.parse(order_body(status="QUALITY_CONTROL"))
-        assert order.status == "QUALITY_CONTROL"
-        assert not isinstance(order.status, OrderStatus)
-        assert (order.is_final, order.is_failed, order.is_fulfilled) == (False, False, False)
-
-    def test_unknown_collection_types_too(self):
-        assert Collection.parse({"name": "c", "type": "STREAM"}).type == "STREAM"
-        assert Collection.parse({"name": "c", "type": "ARCHIVE"}).type.name == "ARCHIVE"
-
-    def test_absent_optional_fields_are_none(self):
-        order = Order.parse({"id": "o", "status": "CREATED"})
-        assert (order.tags, order.scene_id, order.aoi, order.created_at) == (None, None, None, None)
-
-    def test_times_are_aware(self):
-        order = Order.parse(order_body())
-        assert order.created_at.isoformat() == "2026-01-02T03:00:00.000001+00:00"
-        with pytest.raises(UnexpectedAnswer, match="createdAt"):
-            Order.parse(order_body(createdAt="2026-01-02T03:00:00"))
+    def test_null_where_something_is_promised_is_nothing(self):
+        collection = Collection.parse({"name": "c", "integrations": None, "dataProducts": None, "type": None})
+        assert (collection.integrations, collection.data_products, collection.type) == ((), (), None)
 
     def test_names_are_camel_case_on_the_wire(self):
         order = Order.parse(order_body())
-        assert (order.workspace_id, order.display_name, order.data_product_id) == ("w", "harbour watch", "p")
+        assert (order.workspace_id, order.display_name) == ("w", "harbour watch")
 
     def test_records_cannot_be_changed(self):
         with pytest.raises(ValueError, match="frozen"):
             Order.parse(order_body()).status = "FULFILLED"
+
+    def test_records_can_be_compared_copied_and_sent_to_other_processes(self):
+        order = Order.parse(order_body(newThing=1))
+        assert order == Order.parse(order_body(newThing=1))
+        assert order != Order.parse(order_body(newThing=2))
+        for copy in (pickle.loads(pickle.dumps(order)), order.model_copy(deep=True)):
+            assert copy == order
+            assert copy.raw == order.raw
+            assert copy.status is OrderStatus.PLACED
+
+    def test_records_can_be_made_by_hand(self):
+        order = Order(id="o", status=OrderStatus.CREATED, display_name="n")
+        assert order.raw == {}
+        assert order == Order.model_validate_json(order.model_dump_json(by_alias=True))
+        assert order.model_dump(by_alias=True, exclude_none=True) == {
+            "id": "o",
+            "status": "CREATED",
+            "displayName": "n",
+        }
+
+
+class TestTimes:
+    @pytest.mark.parametrize(
+        ("sent", "meant"),
+        [
+            ("2026-01-02T03:00:00.000001Z", "2026-01-02T03:00:00.000001+00:00"),
+            ("2026-01-02T03:00:00+05:45", "2026-01-01T21:15:00+00:00"),
+            ("2026-01-02T03:00:00", "2026-01-02T03:00:00+00:00"),
+            ("2026-01-02T03:00:00.123456789Z", "2026-01-02T03:00:00.123456+00:00"),
+            ("2026-01-02", "2026-01-02T00:00:00+00:00"),
+        ],
+    )
+    def test_are_in_utc(self, sent, meant):
+        assert Order.parse(order_body(createdAt=sent)).created_at.isoformat() == meant
+
+    @pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/Anchorage"])
+    def test_wherever_this_machine_is(self, monkeypatch, zone):
+        with monkeypatch.context() as patch:
+            patch.setenv("TZ", zone)
+            time.tzset()
+            created = Order.parse(order_body(createdAt="2026-01-02T03:00:00")).created_at
+        time.tzset()
+        assert created.isoformat() == "2026-01-02T03:00:00+00:00"
+
+    @pytest.mark.parametrize("sent", ["yesterday", "2026-13-01T00:00:00Z", {}, "0001-01-01T00:00:00+05:00"])
+    def test_that_are_none_are_named(self, sent):
+        with pytest.raises(UnexpectedAnswer, match="Order that cannot be read: createdAt: "):
+            Order.parse(order_body(createdAt=sent))
 
 
 class TestBrokenPromises:
@@ -88,6 +129,7 @@ class TestBrokenPromises:
             (StoredAsset, {"orderId": "o"}, ["StoredAsset", "id: Field required"]),
             (Order, [], ["Order"]),
             (Order, None, ["Order"]),
+            (Order, "text", ["Order"]),
         ],
     )
     def test_name_record_field_and_body(self, record, body, told):
@@ -101,206 +143,50 @@ class TestBrokenPromises:
             Order.parse({"status": "PLACED", "noise": "x" * 10_000})
         assert len(str(caught.value)) < 1000
 
-
-class TestOrder:
-    @pytest.mark.parametrize(
-        ("status", "failed", "fulfilled"),
-        [
-            ("CREATED", False, False),
-            ("BEING_PLACED", False, False),
-            ("PLACED", False, False),
-            ("PLACEMENT_FAILED", False, False),
-            ("BEING_FULFILLED", False, False),
-            ("DELIVERY_INITIALIZATION_FAILED", False, False),
-            ("DOWNLOAD_FAILED", False, False),
-            ("DOWNLOADED", False, False),
-            ("FULFILLED", False, True),
-            ("FAILED_PERMANENTLY", True, False),
-            ("FAILED", True, False),
-            ("CANCELED", True, False),
-        ],
-    )
-    def test_what_a_status_means(self, status, failed, fulfilled):
-        order = Order.parse(order_body(status=status))
-        assert (order.is_failed, order.is_fulfilled, order.is_final) == (failed, fulfilled, failed or fulfilled)
-
-    def test_details(self):
-        assert Order.parse(order_body()).scene_id == "SCENE_1"
-        assert Order.parse(order_body()).aoi == {"type": "Point", "coordinates": [1, 2]}
-        tasking = Order.parse(order_body(orderDetails={"geometry": {"type": "Point", "coordinates": [3, 4]}}))
-        assert tasking.aoi == {"type": "Point", "coordinates": [3, 4]}
-        assert tasking.scene_id is None
+    def test_a_secret_is_in_no_message(self):
+        with pytest.raises(UnexpectedAnswer) as caught:
+            Webhook.parse({"secret": "geheim", "url": "https://receiver.example.com"})
+        assert "receiver.example.com" in str(caught.value)
+        assert "geheim" not in f"{caught.value} {caught.value.__cause__}"
+        with pytest.raises(UnexpectedAnswer) as caught:
+            Webhook.parse({"secret": ["geheim"], "id": "1", "url": "https://receiver.example.com"})
+        assert "geheim" not in f"{caught.value} {caught.value.__cause__}"
 
 
-WANTED = {
-    "data_product": "p",
-    "display_name": "n",
-    "params": {"id": "SCENE_1"},
-    "feature_collection": {"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": None}]},
-}
+class TestRepr:
+    def test_shows_what_is_known_as_it_is_written(self):
+        order = Order.parse(order_body(newThing=1))
+        assert repr(order) == (
+            "Order(id='o-1', status='PLACED', workspace_id='w', display_name='harbour watch', tags=('dagster',), "
+            "order_details={'aoi': {'type': 'Point', 'coordinates': [1, 2]}, 'imageId': 'SCENE_1'}, "
+            "created_at=2026-01-02T03:00:00.000001+00:00, updated_at=2026-01-02T03:10:00+00:00)"
+        )
 
+    def test_leaves_out_what_says_nothing(self):
+        assert repr(Order.parse({"id": "o", "status": "NEW", "tags": [], "orderDetails": {}})) == (
+            "Order(id='o', status='NEW')"
+        )
+        assert repr(BudgetUsage.parse({"budgetId": "b", "consumedCredits": 0})) == (
+            "BudgetUsage(budget_id='b', consumed_credits=0.0)"
+        )
 
-class TestOrderInput:
-    def test_absent_tags_are_omitted_and_null_geometries_are_not(self):
-        body = OrderInput(**WANTED).to_json()
-        assert body == {
-            "dataProduct": "p",
-            "displayName": "n",
-            "params": {"id": "SCENE_1"},
-            "featureCollection": {"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": None}]},
-        }
+    def test_cuts_what_is_long(self):
+        shown = repr(Order.parse(order_body(displayName="x" * 10_000, orderDetails={"aoi": list(range(1000))})))
+        assert len(shown) < 400
+        assert "…" in shown
+        assert "updated_at=" in shown
 
-    def test_tags_that_are_there(self):
-        assert OrderInput(**WANTED, tags=("a", "b")).to_json()["tags"] == ["a", "b"]
+    def test_names_fields_as_the_record_does(self):
+        scene = Scene.parse({"id": "s", "geometry": {"type": "Point"}, "datetime": datetime(2026, 1, 1, tzinfo=UTC)})
+        assert repr(scene) == "Scene(id='s', geometry={'type': 'Point'}, datetime=2026-01-01T00:00:00+00:00)"
 
-    @pytest.mark.parametrize(
-        "wrong", [{"display_name": ""}, {"display_name": "x" * 201}, {"tags": tuple(map(str, range(31)))}]
-    )
-    def test_limits_of_the_api_hold_before_anything_is_sent(self, wrong):
-        with pytest.raises(ValueError, match=r"at (least|most)"):
-            OrderInput(**{**WANTED, **wrong})
+    def test_of_records_inside_records(self):
+        study = FeasibilityStudy.parse({"id": "s", "orderId": "o", "options": [{"id": "opt"}]})
+        assert "options=(StudyOption(id='opt'),)" in repr(study)
+        assert "decision='NOT_DECIDED'" in repr(study)
+        assert "status='captured'" in repr(Job.parse({"jobID": "j", "processID": "p", "status": "captured"}))
 
-
-class TestMoney:
-    def test_the_total_of_the_summary_counts(self):
-        estimate = Estimate.parse({"summary": {"totalCredits": 310}, "results": [{"index": 0, "credits": 300}]})
-        assert estimate.credits == 310
-
-    def test_zero_is_a_total(self):
-        estimate = Estimate.parse({"summary": {"totalCredits": 0}, "results": [{"index": 0, "credits": 300}]})
-        assert estimate.credits == 0
-
-    def test_without_a_total_the_lines_are_added(self):
-        lines = [{"index": 0, "credits": 300.5, "unit": "SQ_KM", "size": 1.5}, {"index": 1, "credits": 10}]
-        assert Estimate.parse({"results": lines}).credits == 310.5
-
-    def test_an_id_that_was_paid_for_survives_unknown_fields(self, script, transport):
-        answer = {"results": [{"index": 0, "id": "o-1", "status": {"x": 1}}], "errors": [], "charged": True}
-        script.on("/v2/orders", (201, answer, {}))
-        placement = Orders(transport, lambda: "w").place(OrderInput(**WANTED))
-        assert [line.id for line in placement.results] == ["o-1"]
-        assert placement.raw == answer
-
-    @pytest.mark.parametrize("answer", [{"results": [{"id": "o-1"}]}, {"results": [{"id": "o-1", "index": None}]}])
-    def test_and_missing_ones(self, script, transport, answer):
-        script.on("/v2/orders", (200, answer, {}))
-        placement = Orders(transport, lambda: "w").place(OrderInput(**WANTED))
-        assert [line.id for line in placement.results] == ["o-1"]
-
-    def test_the_body_on_the_wire(self, script, transport):
-        script.on("/v2/orders", (201, {"results": [{"index": 0, "id": "o-1"}]}, {}))
-        Orders(transport, lambda: "w").place(OrderInput(**WANTED))
-        [request] = script.requests("/v2/orders")
-        assert (request["method"], request["query"]) == ("POST", "workspaceId=w")
-        assert json.loads(request["body"]) == OrderInput(**WANTED).to_json()
-        assert "tags" not in json.loads(request["body"])
-
-
-class Listing:
-    """A Spring listing, newest first, into which rows are put while it is read."""
-
-    def __init__(self, rows, arrivals=()) -> None:
-        self.rows, self._arrivals, self.asked = list(rows), list(arrivals), []
-
-    def fetch(self, page):
-        self.asked.append(dict(page))
-        if self._arrivals and page["page"]:
-            self.rows[:0] = self._arrivals.pop(0)
-        begin = page["page"] * page["size"]
-        pages = -(-len(self.rows) // page["size"])
-        return {"content": self.rows[begin : begin + page["size"]], "totalPages": pages}
-
-
-def rows(*names):
-    return [{"id": str(name)} for name in names]
-
-
-class TestSpringPages:
-    def test_asks_for_the_documented_pages(self):
-        listing = Listing(rows(*range(250)))
-        assert list(spring_pages(listing.fetch)) == listing.rows
-        assert listing.asked == [{"page": page, "size": PAGE_SIZE} for page in range(3)]
-
-    def test_full_last_page_costs_no_further_request(self):
-        listing = Listing(rows(*range(6)))
-        assert len(list(spring_pages(listing.fetch, size=3))) == 6
-        assert len(listing.asked) == 2
-
-    def test_is_lazy(self):
-        listing = Listing(rows(*range(9)))
-        pages = spring_pages(listing.fetch, size=3)
-        assert listing.asked == []
-        assert [next(pages)["id"] for _ in range(3)] == ["0", "1", "2"]
-        assert len(listing.asked) == 1
-        assert next(pages)["id"] == "3"
-        assert len(listing.asked) == 2
-
-    @given(
-        st.integers(0, 12),
-        st.lists(st.integers(0, 4), max_size=6),
-        st.integers(1, 5),
-    )
-    @settings(derandomize=True, max_examples=200, deadline=None)
-    def test_rows_that_arrive_meanwhile_neither_hide_nor_double_others(self, there, arriving, size):
-        before = rows(*range(there))
-        new = [rows(*(f"new{turn}.{number}" for number in range(count))) for turn, count in enumerate(arriving)]
-        found = list(spring_pages(Listing(before, new).fetch, size=size))
-        assert [row for row in found if row in before] == before
-        assert len({row["id"] for row in found}) == len(found)
-
-    def test_a_page_of_nothing_but_repetitions_is_not_the_end(self):
-        listing = Listing(rows(*range(6)), [rows(*(f"new{number}" for number in range(3)))])
-        assert [row["id"] for row in spring_pages(listing.fetch, size=3)] == ["0", "1", "2", "3", "4", "5"]
-
-    @pytest.mark.parametrize(
-        "body",
-        [
-            {"content": [], "totalPages": 0},
-            {"content": [], "totalPages": 5},
-            {"content": None, "totalPages": None},
-            {},
-        ],
-    )
-    def test_an_empty_page_ends_it(self, body):
-        asked = []
-        assert list(spring_pages(lambda page: asked.append(page) or body)) == []
-        assert len(asked) == 1
-
-    def test_a_page_that_is_empty_too_early_ends_it(self):
-        pages = [{"content": rows(1), "totalPages": 9}, {"content": [], "totalPages": 9}]
-        assert list(spring_pages(lambda page: pages[page["page"]], size=1)) == rows(1)
-
-    @pytest.mark.parametrize(("said", "requests"), [({"totalPages": 0}, 1), ({"totalPages": None}, 2), ({}, 2)])
-    def test_where_no_number_of_pages_is_said_it_ends_when_nothing_new_comes(self, said, requests):
-        asked = []
-        body = {"content": rows(1, 2), **said}
-        assert list(spring_pages(lambda page: asked.append(page) or body)) == rows(1, 2)
-        assert len(asked) == requests
-
-    def test_rows_are_told_apart_by_name_where_they_have_no_id(self):
-        body = {"content": [{"name": "a"}, {"name": "b"}, {"name": "a"}], "totalPages": 1}
-        assert [row["name"] for row in spring_pages(lambda _page: body)] == ["a", "b"]
-
-    def test_rows_that_cannot_be_told_apart_all_count(self):
-        body = {"content": [{"x": 1}, {"x": 1}], "totalPages": 1}
-        assert len(list(spring_pages(lambda _page: body))) == 2
-
-
-@pytest.mark.parametrize(
-    ("links", "expected"),
-    [
-        ([{"rel": "next", "href": "https://other.example.com/b?x=1"}], "https://other.example.com/b?x=1"),
-        ([{"rel": "next", "href": "/b?x=1"}], "https://api.example.com/b?x=1"),
-        ([{"rel": "next", "href": "?next=2"}], "https://api.example.com/a/search?next=2"),
-        ([{"rel": "next", "href": "more"}], "https://api.example.com/a/more"),
-        ([{"rel": "self", "href": "/s"}, {"rel": "next", "href": "/n"}], "https://api.example.com/n"),
-        ([{"rel": "self", "href": "/s"}, {"rel": "prev", "href": "/p"}], None),
-        ([{"rel": "next", "href": ""}], None),
-        ([{"rel": "next"}], None),
-        ([], None),
-        (None, None),
-    ],
-)
-def test_next_link(links, expected):
-    assert next_link({"links": links}, base="https://api.example.com/a/search") == expected
-    assert next_link({}, base="https://api.example.com/a/search") is None
+    def test_secrets_are_not_shown(self):
+        webhook = Webhook.parse({"id": "1", "url": "https://receiver.example.com", "secret": "geheim"})
+        assert "geheim" not in f"{webhook!r} {webhook} {[webhook]}"
+        assert webhook.raw["secret"] == "geheim"

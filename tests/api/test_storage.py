@@ -1,118 +1,258 @@
-"""What was delivered, read through the client from the sandbox, and which links it refuses to follow."""
+"""STAC over what was delivered: found, read, described; at the sandbox and on the wire."""
 
 import threading
-import zipfile
-from datetime import UTC, datetime
-from io import BytesIO
 
 import pystac
 import pytest
-import requests
 from shapely.geometry import box, mapping, shape
 
-from up42_pipelines.api import OrderInput, Storage
-from up42_pipelines.api import storage as storage_module
+from up42_pipelines.api import Storage, equals
 from up42_pipelines.api.storage import STAC_PATH
-from up42_pipelines.errors import NotFound, UnexpectedAnswer
-from up42_pipelines.sandbox import lifecycle
+from up42_pipelines.errors import InvalidRequest, NotFound, ServerProblem, UnexpectedAnswer
 
-AREA = box(4.35, 50.84, 4.355, 50.845)
 NOBODY = "00000000-0000-4000-8000-000000000000"
-ASSET = "11111111-2222-4333-8444-555555555555"
+SEARCH = f"{STAC_PATH}search"
+AREA = box(4.35, 50.84, 4.355, 50.845)
+CONFORMS = [
+    *(
+        f"https://api.stacspec.org/v1.0.0-rc.1/{name}"
+        for name in ("core", "collections", "ogcapi-features", "item-search", "item-search#sort", "item-search#filter")
+    ),
+    "https://api.stacspec.org/v1.0.0-rc.1/item-search#filter:basic-cql",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
+]
 
 
 @pytest.fixture(scope="module")
-def client(sandbox):
-    client = sandbox.client()
-    yield client
-    client.transport.close()
+def storage(delivered):
+    return delivered.client.storage
 
 
 @pytest.fixture(scope="module")
-def storage(client):
-    return client.storage
+def items(storage):
+    """All three by id."""
+    found = {item.id: item for item in storage.search()}
+    assert len(found) == 3
+    return found
 
 
-@pytest.fixture(scope="module")
-def order_of(client, sandbox, wait_for):
-    """`order_of(parts)`: an order whose delivery in so many parts is complete, STAC items included."""
-    product = client.catalog.collection("sandbox-optical").data_product("analytic")
-    found = client.catalog.search(
-        "sandbox-host",
-        collections=["sandbox-optical"],
-        intersects=mapping(AREA),
-        start=datetime(2026, 3, 1, tzinfo=UTC),
-        end=datetime(2026, 5, 31, tzinfo=UTC),
-    )
-    scenes = [scene for scene in found if shape(scene.geometry).covers(AREA)]
-    made = {}
+@pytest.fixture
+def scripted(script, transport):
+    """Storage whose landing page is the documented one: only POST searches."""
+    script.on(STAC_PATH, (200, landing(script.url), {}))
+    return Storage(transport, lambda: "w")
 
-    def lives_up_to(scene, parts):
-        earlier = [(one["sceneId"], one["dataProductId"]) for one in sandbox.ledger()]
-        ordinal = earlier.count((scene.id, product.id))
-        life = lifecycle.plan(sandbox.seed, scene.id, product.id, ordinal, divisible=True)
-        return len(life.arrivals) == parts
 
-    def order_of(parts):
-        if parts not in made:
-            scene = next(scene for scene in scenes if lives_up_to(scene, parts))
-            feature = {"type": "Feature", "properties": {}, "geometry": mapping(AREA)}
-            wanted = OrderInput(
-                data_product=product.id,
-                display_name=f"{parts} part(s)",
-                params={"id": scene.id},
-                feature_collection={"type": "FeatureCollection", "features": [feature]},
-                tags=("storage test",),
-            )
-            order_id = client.orders.place(wanted).results[0].id
-            wait_for(lambda: len(client.storage.items_of_order(order_id)) == parts)
-            made[parts] = order_id
-        return made[parts]
+def landing(url):
+    links = [
+        {"rel": "self", "href": f"{url}{STAC_PATH}"},
+        {"rel": "root", "href": f"{url}{STAC_PATH}"},
+        {"rel": "data", "href": f"{url}{STAC_PATH}collections"},
+        {"rel": "search", "href": f"{url}{SEARCH}", "method": "POST", "type": "application/geo+json"},
+    ]
+    body = {"type": "Catalog", "id": "up42-storage", "stac_version": "1.0.0", "description": "x"}
+    return body | {"links": links, "conformsTo": CONFORMS, "stac_extensions": []}
 
-    return order_of
+
+def feature(name, collection="c-1", **properties):
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": name,
+        "collection": collection,
+        "geometry": {"type": "Point", "coordinates": [1, 2]},
+        "bbox": [1, 2, 1, 2],
+        "properties": {"datetime": "2026-05-01T10:12:13+00:00", **properties},
+        "links": [],
+        "assets": {},
+    }
+
+
+def page(*features, next_body=None, url=""):
+    link = {"rel": "next", "href": f"{url}{SEARCH}", "method": "POST", "type": "application/json", "body": next_body}
+    return (200, {"type": "FeatureCollection", "features": features, "links": [link] if next_body else []}, {})
 
 
 class TestItems:
-    def test_of_an_order(self, storage, order_of):
-        [item] = storage.items_of_order(order_of(1))
+    def test_of_an_order(self, storage, delivered):
+        [item] = storage.items_of_order(delivered.whole)
         assert isinstance(item, pystac.Item)
-        assert item.properties["up42-order:id"] == order_of(1)
+        assert item.properties["up42-order:id"] == delivered.whole
         assert shape(item.geometry).intersects(AREA)
         assert any("data" in (asset.roles or []) for asset in item.assets.values())
 
-    @pytest.mark.parametrize("page_size", [1, 100])
-    def test_of_an_order_in_parts_over_pages(self, storage, order_of, monkeypatch, page_size):
-        order_of(1)
-        monkeypatch.setattr(storage_module, "_PAGE_SIZE", page_size)
-        items = storage.items_of_order(order_of(2))
+    def test_of_an_order_in_parts(self, storage, delivered):
+        items = storage.items_of_order(delivered.parts)
         assert len({item.id for item in items}) == len(items) == 2
         assert [item.id for item in items] == sorted(item.id for item in items)
-        assert {item.properties["up42-order:id"] for item in items} == {order_of(2)}
+        assert {item.properties["up42-order:id"] for item in items} == {delivered.parts}
 
-    def test_of_nothing(self, storage, order_of):
-        order_of(1)
+    def test_of_nothing(self, storage):
         assert storage.items_of_order(NOBODY) == []
+        assert storage.items_of_job(NOBODY) == []
 
-    def test_name_the_asset_they_were_made_of(self, storage, order_of):
-        made_of = {item.properties["up42-system:asset_id"] for item in storage.items_of_order(order_of(2))}
-        assert made_of == {asset.id for asset in storage.assets.of_order(order_of(2))}
+    def test_name_the_asset_they_were_made_of(self, storage, delivered):
+        made_of = {item.properties["up42-system:asset_id"] for item in storage.items_of_order(delivered.parts)}
+        assert made_of == {asset.id for asset in storage.assets.of_order(delivered.parts)}
 
-    def test_landing_page_is_read_once_by_any_number_of_threads(self, script, transport):
-        landing = {"type": "Catalog", "id": "x", "stac_version": "1.0.0", "description": "x", "links": []}
-        conforms = ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"]
-        script.on(STAC_PATH, (200, {**landing, "conformsTo": conforms}, {}))
-        storage, barrier, seen = Storage(transport), threading.Barrier(8), []
+    @pytest.mark.parametrize(("call", "name"), [("items_of_order", "order_id"), ("items_of_job", "job_id")])
+    def test_are_asked_for_by_their_queryable(self, script, scripted, call, name):
+        script.on(SEARCH, page(feature("b"), feature("a")))
+        assert [item.id for item in getattr(scripted, call)("x-1")] == ["a", "b"]
+        assert script.bodies(SEARCH) == [
+            {"limit": 100, "filter": {"op": "=", "args": [{"property": name}, "x-1"]}, "filter-lang": "cql2-json"}
+        ]
+
+    def test_one_by_its_link(self, storage, items):
+        item = next(iter(items.values()))
+        found = storage.item(item.self_href)
+        assert found.to_dict(include_self_link=False) == item.to_dict(include_self_link=False)
+        assert found.self_href == item.self_href
+        assert found.get_root() is storage.stac
+        with pytest.raises(NotFound):
+            storage.item(item.self_href.replace(item.id, NOBODY))
+
+
+class TestSearch:
+    @pytest.mark.parametrize("limit", [1, 2, 100])
+    def test_page_size_changes_nothing(self, storage, items, limit):
+        found = [item.id for item in storage.search(limit=limit)]
+        assert len(found) == len(items)
+        assert set(found) == set(items)
+
+    def test_by_what_pystac_client_knows(self, storage, items):
+        item = next(iter(items.values()))
+        for conditions in (
+            {"ids": [item.id]},
+            {"collections": [item.collection_id]},
+            {"ids": [item.id, NOBODY], "intersects": mapping(AREA), "datetime": item.datetime},
+        ):
+            assert [found.id for found in storage.search(**conditions)] == [item.id]
+        assert list(storage.search(bbox=[100, 10, 101, 11])) == []
+        assert {found.id for found in storage.search(bbox=AREA.bounds)} == set(items)
+
+    @pytest.mark.parametrize("sortby", ["+id", "-id"])
+    def test_in_an_order(self, storage, items, sortby):
+        found = [item.id for item in storage.search(sortby=sortby, limit=2)]
+        assert found == sorted(items, reverse=sortby == "-id")
+
+    def test_cql2(self, storage, items, delivered):
+        cloudy = max(item.properties["eo:cloud_cover"] for item in items.values())
+        same_order, clear = (
+            equals("order_id", delivered.parts),
+            {"op": "<", "args": [{"property": "eo:cloud_cover"}, 0]},
+        )
+        for condition, found in (
+            (same_order, 2),
+            ({"op": "not", "args": [same_order]}, 1),
+            ({"op": "<=", "args": [{"property": "eo:cloud_cover"}, cloudy]}, 3),
+            (clear, 0),
+            ({"op": "and", "args": [same_order, {"op": "not", "args": [clear]}]}, 2),
+            ({"op": "or", "args": [same_order, equals("order_id", delivered.whole)]}, 3),
+            (equals("workspace_id", delivered.client.workspace_id), 3),
+            (equals("workspace_id", NOBODY), 0),
+            (equals("collection_name", "sandbox-optical"), 3),
+        ):
+            assert len(list(storage.search(condition))) == found, condition
+
+    def test_cql2_and_conditions_together(self, storage, items, delivered):
+        [item] = storage.search(equals("order_id", delivered.whole), ids=list(items))
+        assert item.properties["up42-order:id"] == delivered.whole
+
+    def test_refused_in_the_words_of_up42(self, storage):
+        with pytest.raises(InvalidRequest, match="no_such_name"):
+            list(storage.search(equals("no_such_name", 1)))
+
+    def test_queryables(self, storage, items):
+        names = storage.queryables()
+        assert {"id", "collection", "order_id", "asset_id", "workspace_id", "eo:cloud_cover", "tags"} <= set(names)
+        assert len(list(storage.search(equals("asset_id", NOBODY)))) == 0
+        assert len(items) == 3
+
+
+class TestSearchOnTheWire:
+    def test_pages_are_followed_as_they_are_consumed(self, script, scripted):
+        following = {"limit": 2, "token": "next:b"}
+        script.on(
+            SEARCH,
+            page(feature("a"), feature("b"), next_body=following, url=script.url),
+            page(feature("b"), feature("c")),
+        )
+        found = scripted.search(limit=2)
+        assert script.asked == []
+        assert [next(found).id, next(found).id] == ["a", "b"]
+        assert script.bodies(SEARCH) == [{"limit": 2}]
+        assert [item.id for item in found] == ["c"]
+        assert script.bodies(SEARCH) == [{"limit": 2}, following]
+        assert {one["method"] for one in script.requests(SEARCH)} == {"POST"}
+
+    def test_an_item_loses_nothing(self, script, scripted):
+        link = {
+            "rel": "self",
+            "href": f"{script.url}{STAC_PATH}collections/c-1/items/a",
+            "type": "application/geo+json",
+        }
+        asset = {
+            "href": f"{script.url}/v2/assets/f-1",
+            "title": "Multispectral data",
+            "description": "four bands",
+            "type": "image/tiff; application=geotiff; profile=cloud-optimized",
+            "roles": ["data", "multispectral"],
+            "gsd": 2.0,
+        }
+        properties = {"title": "H", "gsd": 0.5, "eo:cloud_cover": 0, "up42-order:id": "o-1", "up42-user:tags": ["a"]}
+        body = feature("a", new=None, **properties) | {
+            "links": [link],
+            "assets": {"k3j2_ms.tiff": asset},
+            "beside": [1],
+        }
+        script.on(SEARCH, page(body))
+        [item] = scripted.search()
+        written = item.to_dict(transform_hrefs=False)
+        assert written["properties"] == body["properties"] | {"datetime": "2026-05-01T10:12:13Z"}
+        assert (written["assets"], written["beside"]) == (body["assets"], [1])
+        assert link in written["links"]
+        for name in ("id", "collection", "geometry", "bbox", "type"):
+            assert written[name] == body[name]
+
+    def test_is_tried_again(self, script, scripted):
+        script.on(SEARCH, (503, {}, {}), "cut", page(feature("a")))
+        assert [item.id for item in scripted.search()] == ["a"]
+
+    @pytest.mark.parametrize(
+        ("answer", "error", "told"),
+        [
+            (
+                (400, {"code": "BadRequest", "description": "no such queryable"}, {}),
+                InvalidRequest,
+                "no such queryable",
+            ),
+            ((500, {"title": "broken"}, {}), ServerProblem, "broken"),
+            ((200, b"<html>", {}), UnexpectedAnswer, "not JSON"),
+            ((200, {"data": None, "error": {"code": 404, "message": "gone"}}, {}), NotFound, "gone"),
+            (page({"type": "Feature", "id": "x"}), UnexpectedAnswer, "STAC item that cannot be read"),
+            (page({**feature("x"), "properties": None}), UnexpectedAnswer, "STAC item that cannot be read"),
+            (page({**feature("x"), "properties": {"datetime": "soon"}}), UnexpectedAnswer, "STAC item that cannot"),
+            (page(5), UnexpectedAnswer, "STAC item that cannot be read"),
+        ],
+    )
+    def test_problems_are_ours(self, script, scripted, answer, error, told):
+        script.on(SEARCH, answer)
+        with pytest.raises(error, match=told):
+            list(scripted.search())
+
+    def test_landing_page_is_read_once_by_any_number_of_threads(self, script, scripted):
+        barrier, seen = threading.Barrier(8), []
 
         def look():
             barrier.wait()
-            seen.append(storage.stac)
+            seen.append(scripted.stac)
 
         threads = [threading.Thread(target=look) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(script.requests(STAC_PATH)) == 1
         assert len(seen) == 8
         assert len({id(one) for one in seen}) == 1
         [request] = script.requests(STAC_PATH)
@@ -120,120 +260,58 @@ class TestItems:
         assert request["headers"]["User-Agent"].startswith("up42-pipelines/")
 
 
-class TestAssets:
-    @pytest.mark.parametrize("parts", [1, 2])
-    def test_of_an_order(self, storage, order_of, parts):
-        order_of(3 - parts)
-        assets = storage.assets.of_order(order_of(parts))
-        assert len({asset.id for asset in assets}) == len(assets) == parts
-        for asset in assets:
-            assert asset.order_id == order_of(parts)
-            assert asset.content_type == "application/zip"
-            assert asset.size > 0
-            assert asset.tags == ("storage test",)
-            assert asset.geospatial_metadata_extraction_status == "SUCCESSFUL"
-            assert asset.created_at.utcoffset() is not None
-
-    def test_of_nothing(self, storage):
-        assert storage.assets.of_order(NOBODY) == []
-
-    def test_what_else_the_text_search_finds_is_dropped(self, script, transport):
-        rows = [
-            {"id": "a", "orderId": "o-1"},
-            {"id": "b", "orderId": "o-12"},
-            {"id": "c", "title": "notes on o-1"},
-            {"id": "d", "orderId": "o-1", "geospatialMetadataExtractionStatus": "A_NEW_ONE"},
-        ]
-        script.on(
-            "/v2/assets",
-            (200, {"content": rows[:2], "totalPages": 2}, {}),
-            (200, {"content": rows[2:], "totalPages": 2}, {}),
-        )
-        found = Storage(transport).assets_of_order("o-1")
-        assert [asset.id for asset in found] == ["a", "d"]
-        assert found[1].geospatial_metadata_extraction_status == "A_NEW_ONE"
-        queries = [one["query"] for one in script.requests("/v2/assets")]
-        assert queries == ["search=o-1&page=0&size=100", "search=o-1&page=1&size=100"]
-
-
-class TestDownloadUrl:
-    def test_of_an_asset(self, storage, order_of):
-        [asset] = storage.assets.of_order(order_of(1))
-        body = fetch(storage.assets.download_url(asset.id))
-        assert len(body) == asset.size
-        assert zipfile.ZipFile(BytesIO(body)).testzip() is None
-
-    @pytest.mark.parametrize("ending", ["", "/download-url"])
-    def test_of_a_stac_asset(self, storage, order_of, ending):
-        [item] = storage.items_of_order(order_of(1))
-        [href] = [asset.href for asset in item.assets.values() if "data" in asset.roles]
-        body = fetch(storage.assets.download_url(href.removesuffix("/download-url") + ending))
-        assert body[:4] in (b"II*\0", b"II+\0")
-
-    @pytest.mark.parametrize("asset", [NOBODY, "no-uuid"])
-    def test_of_nothing(self, storage, asset):
-        with pytest.raises(NotFound, match=asset):
-            storage.assets.download_url(asset)
-
-    @pytest.mark.parametrize("form", ["{id}", "{url}/v2/assets/{id}", "{url}/v2/assets/{id}/download-url"])
-    def test_on_the_wire(self, script, transport, form):
-        path = f"/v2/assets/{ASSET}/download-url"
-        script.on(path, (200, {"url": "https://bucket.example.com/x?sig=1"}, {}))
-        url = Storage(transport).download_url(form.format(id=ASSET, url=script.url))
-        assert url == "https://bucket.example.com/x?sig=1"
-        assert [one["method"] for one in script.requests(path)] == ["POST"]
+class TestUpdateItem:
+    PATH = f"{STAC_PATH}collections/c-1/items/i-1"
 
     @pytest.mark.parametrize(
-        "href",
+        ("changes", "sent"),
         [
-            f"https://evil.example.com/v2/assets/{ASSET}",
-            "{url}.evil.example.com/v2/assets/" + ASSET,
-            "{url}@evil.example.com/v2/assets/" + ASSET,
-            "//evil.example.com/v2/assets/" + ASSET,
-            f"/v2/assets/{ASSET}",
-            "s3://bucket/file.tif",
-            "file:///etc/passwd",
-            "{url}/v2/orders/" + ASSET,
-            "{url}/v2/assets/../orders",
-            "{url}/v2/assets/../../x",
-            "{url}/v2/assets/" + ASSET + "/../../orders",
-            "{url}/v2/assets/stac/search",
-            "{url}/v2/assets/..",
-            "{url}/v2/assets/.",
-            "{url}/v2/assets/%2e%2e%2forders",
-            "{url}/v2/assets/%2e%2e",
-            "{url}/v2/assets/" + ASSET + "?x=1",
-            "{url}/v2/assets/" + ASSET + "#x",
-            "{url}/v2/assets/",
-            "{url}/v2/assets//download-url",
-            "../orders",
-            "..",
-            "",
-            "a?b",
-            "a#b",
-            "%2e%2e",
-            "a\\..\\b",
-            "a b",
-            "a\n",
+            ({}, {}),
+            ({"title": "T"}, {"up42-user:title": "T"}),
+            ({"title": None}, {"up42-user:title": None}),
+            ({"tags": ("a", "b")}, {"up42-user:tags": ["a", "b"]}),
+            ({"tags": []}, {"up42-user:tags": []}),
+            ({"tags": None}, {"up42-user:tags": None}),
+            ({"title": "T", "tags": None}, {"up42-user:title": "T", "up42-user:tags": None}),
         ],
     )
-    def test_other_links_are_refused_before_anything_is_sent(self, script, transport, href):
-        with pytest.raises(UnexpectedAnswer, match="is not an asset of"):
-            Storage(transport).download_url(href.replace("{url}", script.url))
+    def test_sends_what_was_given(self, script, scripted, changes, sent):
+        script.on(self.PATH, (503, {}, {}), (200, feature("i-1", **{"up42-user:title": "now"}), {}))
+        updated = scripted.update_item(pystac.Item.from_dict(feature("i-1")), **changes)
+        assert updated.properties["up42-user:title"] == "now"
+        assert updated.get_root() is scripted.stac
+        assert {one["method"] for one in script.requests(self.PATH)} == {"PATCH"}
+        assert script.bodies(self.PATH) == [sent, sent]
+
+    def test_the_least_answer_that_is_an_item(self, script, scripted):
+        least = {"type": "Feature", "stac_version": "1.0.0", "id": "i-1", "collection": "c-1"}
+        script.on(self.PATH, (200, least | {"properties": {"datetime": "2026-05-01T10:12:13Z"}}, {}))
+        assert scripted.update_item(pystac.Item.from_dict(feature("i-1")), title="T").id == "i-1"
+
+    def test_an_answer_that_is_none(self, script, scripted):
+        script.on(self.PATH, (200, {}, {}))
+        with pytest.raises(UnexpectedAnswer, match="STAC item that cannot be read"):
+            scripted.update_item(pystac.Item.from_dict(feature("i-1")), title="T")
+
+    def test_ids_cannot_leave_their_place_in_the_path(self, script, scripted):
+        with pytest.raises(NotFound):
+            scripted.update_item(pystac.Item.from_dict(feature("../i?x", collection="../c#y")), title="T")
+        assert script.asked[-1]["path"] == f"{STAC_PATH}collections/..%2Fc%23y/items/..%2Fi%3Fx"
+
+    def test_of_an_item_that_is_nowhere(self, script, scripted):
+        with pytest.raises(UnexpectedAnswer, match="names no collection"):
+            scripted.update_item(pystac.Item.from_dict(feature("i-1", collection=None)), title="T")
         assert script.asked == []
 
-    @pytest.mark.parametrize(
-        "answer",
-        [{}, {"url": None}, {"url": 5}, {"url": "file:///etc/passwd"}, {"url": "gs://bucket/x"}, {"url": ""}, []],
-    )
-    def test_an_answer_without_a_usable_url(self, script, transport, answer):
-        script.on(f"/v2/assets/{ASSET}/download-url", (200, answer, {}))
-        with pytest.raises(UnexpectedAnswer, match=f"Asset {ASSET}: the answer holds no download URL"):
-            Storage(transport).download_url(ASSET)
-
-
-def fetch(url) -> bytes:
-    """As anybody could: without a token."""
-    answer = requests.get(url, timeout=10)
-    answer.raise_for_status()
-    return answer.content
+    def test_at_the_sandbox(self, storage, delivered):
+        [item] = storage.items_of_order(delivered.whole)
+        changed = storage.update_item(item, title="Harbour", tags=["a", "b"])
+        assert (changed.properties["up42-user:title"], changed.properties["up42-user:tags"]) == ("Harbour", ["a", "b"])
+        changed = storage.update_item(item, tags=["c"])
+        assert (changed.properties["up42-user:title"], changed.properties["up42-user:tags"]) == ("Harbour", ["c"])
+        again = storage.item(item.self_href).properties
+        assert (again["up42-user:title"], again["up42-user:tags"]) == ("Harbour", ["c"])
+        cleared = storage.update_item(item, title=None, tags=None).properties
+        assert not cleared.get("up42-user:title")
+        assert not cleared.get("up42-user:tags")
+        assert changed.self_href == item.self_href

@@ -54,6 +54,14 @@ def test_refuses_as_keycloak_does(sandbox, change, status, error):
     assert (answer.status_code, answer.json()["error"]) == (status, error)
 
 
+def test_a_client_may_name_itself_by_http_basic(sandbox):
+    form = {name: value for name, value in GOOD.items() if name != "client_id"}
+    assert requests.post(sandbox.url + TOKEN, data=form, auth=("up42-api", ""), timeout=10).status_code == 200
+    for other in ({"auth": ("console", "")}, {"headers": {"Authorization": "Basic $$$"}}, {}):
+        answer = requests.post(sandbox.url + TOKEN, data=form, timeout=10, **other)
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+
 @pytest.mark.parametrize("header", [None, "Bearer rubbish", "Bearer a.b.c", "Basic c2FuZGJveA=="])
 def test_every_generation_of_the_api_says_401_in_its_own_words(sandbox, header):
     headers = {} if header is None else {"Authorization": header}

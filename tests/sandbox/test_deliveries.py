@@ -2,6 +2,7 @@ import io
 import json
 import zipfile
 from datetime import UTC, datetime, timedelta
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -210,7 +211,160 @@ def test_the_asset_list_filters_and_sorts(sandbox, fulfilled):
     ]
     for params in drop:
         assert found(**params) == [], params
-    assert sandbox.get("/v2/assets?createdAfter=yesterday").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "createdAfter=yesterday",
+        "createdBefore=2026-01-01",
+        "workspaceId=a",
+        "sources=SPACE",
+        "geospatialMetadataExtractionStatus=DONE",
+        "sort=mood,asc",
+        "sort=name,up",
+        "page=-1",
+        "size=0",
+    ],
+)
+def test_asset_lists_that_make_no_sense_are_400(sandbox, query):
+    answer = sandbox.get(f"/v2/assets?{query}")
+    assert (answer.status_code, answer.json()["status"]) == (400, 400)
+
+
+@pytest.fixture(scope="module")
+def various(start_sandbox, take_scene):
+    """A sandbox with assets of all sources; the second archive asset has a title. Assets by source."""
+    own = start_sandbox()
+    own.post("/sandbox/fates", {"kind": "order", "fate": "fulfilled", "times": 3})
+    own.post("/sandbox/fates", {"kind": "job", "fate": "successful"})
+    for tag in ("first", "second"):
+        own.place(take_scene().id, tags=[tag])
+        own.post("/sandbox/clock", {"advance": 60})
+    item = own.post("/v2/assets/stac/search", {}).json()["features"][0]
+    title = {"title": "Alpha", "tags": ["renamed"]}
+    own.post(f"/v2/assets/{item['properties']['up42-system:asset_id']}/metadata", title)
+    given = {"title": "Beta", "item": next(link["href"] for link in item["links"] if link["rel"] == "self")}
+    path = f"/v2/processing/processes/upsampling-ns/execution?workspaceId={own.workspace_id}"
+    assert own.post(path, {"inputs": given}).status_code == 201
+    _task(own)
+    own.post("/sandbox/clock", {"advance": 3600})
+    assets = own.get("/v2/assets", params={"size": 100}).json()["content"]
+    return own, assets
+
+
+def _task(sandbox):
+    """Place a tasking order and decide for it until it is delivered."""
+    tasking = next(c for c in sandbox.get("/v2/collections").json()["content"] if c["type"] == "TASKING")
+    product_id = tasking["dataProducts"][0]["id"]
+    schema = sandbox.get(f"/orders/schema/{product_id}").json()
+    soon = datetime.now(UTC)
+    params = {"acquisitionStart": soon + timedelta(days=1), "acquisitionEnd": soon + timedelta(days=20)}
+    params = {key: value.strftime("%Y-%m-%dT%H:%M:%SZ") for key, value in params.items()}
+    params |= {"displayName": "task", "acquisitionMode": "mono", "cloudCoverage": 20, "incidenceAngle": 30}
+    geometry_ = tiny(13.4, 52.5, 0.02)
+    body = {
+        "dataProduct": product_id,
+        "displayName": "task",
+        "params": {key: value for key, value in params.items() if key in schema["properties"]},
+        "featureCollection": {
+            "type": "FeatureCollection",
+            "features": [{"type": "Feature", "properties": {}, "geometry": geometry_}],
+        },
+    }
+    placed = sandbox.post(f"/v2/orders?workspaceId={sandbox.workspace_id}", body)
+    assert placed.json()["errors"] == [], placed.text
+    sandbox.post("/sandbox/clock", {"advance": 60})
+    (study,) = sandbox.get("/v2/tasking/feasibility-studies").json()["content"]
+    chosen = {"acceptedOptionId": study["options"][0]["id"]}
+    assert sandbox.http.patch(f"{sandbox.url}/v2/tasking/feasibility-studies/{study['id']}", json=chosen).ok
+    sandbox.post("/sandbox/clock", {"advance": 60})
+    (quotation,) = sandbox.get("/v2/tasking/quotation").json()["content"]
+    accepted = {"decision": "ACCEPTED"}
+    assert sandbox.http.patch(f"{sandbox.url}/v2/tasking/quotation/{quotation['id']}", json=accepted).ok
+
+
+def test_the_source_follows_from_the_order_or_the_job(various):
+    own, assets = various
+    sources = [asset["source"] for asset in assets]
+    assert sorted(set(sources)) == ["ARCHIVE", "PROCESSING", "TASKING"]
+    for asset in assets:
+        same = {"filter": {"op": "=", "args": [{"property": "asset_id"}, asset["id"]]}}
+        (item,) = own.post("/v2/assets/stac/search", same).json()["features"]
+        assert item["properties"]["up42-system:source"] == asset["source"]
+        assert ("orderId" in asset) == (asset["source"] != "PROCESSING")
+        collection = own.get(f"/v2/assets/stac/collections/{item['collection']}").json()
+        assert collection["up42-system:source"] == asset["source"]
+    for source in ("ARCHIVE", "TASKING", "PROCESSING"):
+        expected = [asset["id"] for asset in assets if asset["source"] == source]
+        found = own.get("/v2/assets", params={"sources": source}).json()["content"]
+        assert [asset["id"] for asset in found] == expected
+    joined = own.get("/v2/assets?sources=TASKING,PROCESSING").json()["totalElements"]
+    repeated = own.get("/v2/assets?sources=TASKING&sources=PROCESSING").json()["totalElements"]
+    assert joined == repeated == len(assets) - sources.count("ARCHIVE")
+
+
+@pytest.mark.parametrize(
+    "field", ["name", "title", "size", "createdAt", "updatedAt", "source", "collectionName", "producerName"]
+)
+def test_assets_are_sorted_by_every_documented_field(various, field):
+    own, assets = various
+    for direction in ("asc", "desc"):
+        listed = own.get("/v2/assets", params={"sort": f"{field},{direction}", "size": 100}).json()["content"]
+        values = [asset[field] or "" for asset in listed]
+        assert values == sorted(values, reverse=direction == "desc")
+        assert sorted(asset["id"] for asset in listed) == sorted(asset["id"] for asset in assets)
+
+
+def test_assets_are_searched_by_name_title_and_order(various):
+    own, assets = various
+    titled = next(asset for asset in assets if asset["title"] == "Alpha")
+    for text in ("alph", titled["orderId"], titled["name"].upper()):
+        found = own.get("/v2/assets", params={"search": text}).json()["content"]
+        assert [asset["id"] for asset in found] == [titled["id"]]
+    older = [asset for asset in assets if asset["createdAt"] < titled["createdAt"]]
+    for name, text in (("createdBefore", titled["createdAt"]), ("createdAfter", titled["createdAt"])):
+        found = own.get("/v2/assets", params={name: text, "size": 100}).json()["content"]
+        expected = {asset["id"] for asset in assets if (asset in older) == (name == "createdBefore")} | {titled["id"]}
+        assert {asset["id"] for asset in found} == expected
+    assert own.get("/v2/assets?tags=renamed&tags=first").json()["totalElements"] == 2
+    assert own.get("/v2/assets?tags=second").json()["totalElements"] == 0
+
+
+def test_a_user_gives_an_asset_title_and_tags(sandbox, take_scene):
+    order_id = sandbox.place(take_scene().id, tags=["inherited"])
+    sandbox.wait_for_items(order_id)
+    (asset,) = assets_of(sandbox, order_id)
+    path = f"/v2/assets/{asset['id']}/metadata"
+
+    def after(change):
+        changed = sandbox.post(path, change)
+        assert (changed.status_code, changed.json()) == (200, sandbox.get(path).json())
+        return changed.json()
+
+    changed = after({"title": "Harbour", "tags": ["ship"]})
+    assert changed == {**asset, "title": "Harbour", "tags": ["ship"], "updatedAt": changed["updatedAt"]}
+    assert changed["updatedAt"] > asset["updatedAt"]
+    assert after({"title": "Port"})["tags"] == ["ship"]
+    cleared = after({"tags": None})
+    assert (cleared["title"], "tags" in cleared) == ("Port", False)
+    assert after({"title": None, "tags": []}) == {**cleared, "title": None, "tags": [], "updatedAt": ANY}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"name": "x"}, {"title": 7}, {"title": "\ud800"}, {"title": "x" * 201}, {"tags": "x"}, {"tags": ["#"]}, [], "x"],
+)
+def test_what_cannot_be_title_or_tags_is_400(sandbox, fulfilled, body):
+    (asset,) = assets_of(sandbox, fulfilled[1])
+    answer = sandbox.post(f"/v2/assets/{asset['id']}/metadata", body)
+    assert (answer.status_code, answer.json()["status"]) == (400, 400)
+    assert sandbox.get(f"/v2/assets/{asset['id']}/metadata").json() == asset
+
+
+def test_only_assets_that_are_there_can_be_changed(sandbox):
+    nothing = "00000000-0000-4000-8000-000000000000"
+    assert sandbox.post(f"/v2/assets/{nothing}/metadata", {"title": "x"}).status_code == 404
 
 
 def test_the_files_of_an_item_need_a_token(sandbox, fulfilled):

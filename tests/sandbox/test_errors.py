@@ -1,12 +1,28 @@
 import pytest
 
 
-@pytest.mark.parametrize("path", ["/", "/v2/nothing", "/workspaces/x/orders", "/v2/orders/", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/v2/nothing", "/v2/orders/", "/sandbox/nothing", "/docs"])
 def test_unknown_paths_are_404_problems(sandbox, path):
     answer = sandbox.get(path)
     assert answer.status_code == 404
     assert answer.json()["status"] == 404
     assert answer.json()["title"]
+
+
+@pytest.mark.parametrize("path", ["/workspaces/x/orders", "/orders/schema/nonsense", "/webhooks/nothing"])
+def test_unknown_paths_of_v1_are_404_in_its_envelope(sandbox, path):
+    answer = sandbox.get(path)
+    assert answer.status_code == 404
+    body = answer.json()
+    assert (body["data"], body["error"]["code"]) == (None, 404)
+    assert body["error"]["message"]
+
+
+def test_other_parts_write_errors_in_their_own_way(sandbox):
+    bucket = sandbox.get("/storage/nothing")
+    assert (bucket.status_code, "<Error><Code>NotFound</Code>" in bucket.text) == (404, True)
+    keycloak = sandbox.get("/realms/public/nothing")
+    assert (keycloak.status_code, sorted(keycloak.json())) == (404, ["error", "error_description"])
 
 
 def test_a_wrong_method_is_a_405_problem(sandbox):
@@ -49,3 +65,11 @@ def test_ids_that_lead_nowhere_are_404(sandbox, method, path, identifier):
     answer = sandbox.http.request(method, sandbox.url + path.format(identifier), json={})
     assert answer.status_code == 404, answer.text
     assert answer.json()["status"] == 404
+
+
+@pytest.mark.parametrize("body", ['{"limit": 1, "ids": ["\\ud800"]}', '{"limit": 1e999}', '{"limit": NaN}', "[1", "[]"])
+@pytest.mark.parametrize("path", ["/v2/assets/stac/search", "/v2/catalog/search", "/v2/orders/estimate"])
+def test_a_body_that_could_not_be_answered_or_stored_again_is_400(sandbox, path, body):
+    answer = sandbox.http.post(f"{sandbox.url}{path}", data=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert "the body" in answer.json()["detail"]

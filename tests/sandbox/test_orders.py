@@ -3,6 +3,7 @@ from shapely.geometry import mapping
 
 from up42_pipelines.sandbox import geometry, order_input, products
 from up42_pipelines.sandbox.lifecycle import Status
+from up42_pipelines.sandbox.offers import Offer
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 
@@ -287,7 +288,8 @@ def test_the_ledger_knows_every_purchase(sandbox, take_scene):
 
 def test_names_are_numbered_only_when_there_are_several():
     def names(count):
-        order = order_input.OrderInput(None, products.OPTICAL.products[0], "AOI", "x", [{}] * count, None)
+        offer = Offer(products.OPTICAL, products.OPTICAL.products[0], None)
+        order = order_input.OrderInput(offer, "AOI", {}, [{}] * count, None, None)
         return order_input.display_names(order)
 
     assert names(1) == ["AOI"]

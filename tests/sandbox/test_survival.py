@@ -7,6 +7,8 @@ import time
 
 import requests
 
+from up42_pipelines import __version__
+
 
 def test_nothing_that_was_answered_is_lost_when_it_is_killed(start_sandbox, take_scene, await_true):
     first = start_sandbox(speed=0.001)
@@ -84,7 +86,8 @@ def test_the_state_of_another_version_is_refused_and_left_alone(start_sandbox):
 
 def test_it_stops_at_once_when_told_although_connections_are_open(start_sandbox):
     one = start_sandbox()
-    assert one.get("/sandbox/health").json() == {"status": "ok"}
+    health = one.get("/sandbox/health").json()
+    assert (health["status"], health["version"]) == ("ok", __version__)
     before = time.monotonic()
     assert one.stop() == 0
     assert time.monotonic() - before < 2

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date
 from enum import StrEnum
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from up42_pipelines.api.paging import listing
+from up42_pipelines.api.paging import listing, several
 from up42_pipelines.api.records import Record, Timestamp
 from up42_pipelines.api.sorting import Sort
 from up42_pipelines.api.transport import Transport
@@ -48,11 +49,19 @@ class Balance(Record):
         return self.available.amount
 
 
+def _without_time(value: Any) -> Any:
+    return value.partition("T")[0] if isinstance(value, str) else value
+
+
+Day = Annotated[date, BeforeValidator(_without_time)]
+"""A date. UP42 does not document whether a time follows; it would be left out."""
+
+
 class ValidityPeriod(Record):
     """First and last day of a budget."""
 
-    start_date: date | Timestamp | None = None
-    end_date: date | Timestamp | None = None
+    start_date: Day | None = None
+    end_date: Day | None = None
 
 
 class Budget(Record):
@@ -65,7 +74,7 @@ class Budget(Record):
     external_id: str | None = None
     spend_limit: float | None = None
     validity_period: ValidityPeriod | None = None
-    created_by: str | dict[str, str] | None = None
+    created_by: str | dict[str, Any] | None = None
     created_at: Timestamp | None = None
     updated_at: Timestamp | None = None
     consumed_credits: float | None = None
@@ -116,7 +125,7 @@ class Account:
             include_usage: with what was spent and what is left.
             sort: a field of `BudgetSort`.
         """
-        filters = {"status": list(status), "sort": sort, "includeUsage": include_usage}
+        filters = {"status": several(status), "sort": sort, "includeUsage": include_usage}
         for row in listing(self._transport, _BUDGETS, filters):
             yield Budget.parse(row)
 
@@ -130,7 +139,11 @@ class Account:
         return Budget.parse(self._transport.json("GET", f"{_BUDGETS}/{quote(budget_id, safe='')}", params=query))
 
     def budget_usage(self, budget_id: str) -> BudgetUsage:
-        """What was spent on a budget."""
+        """What was spent on a budget.
+
+        Raises:
+            NotFound: UP42 does not know the id.
+        """
         return BudgetUsage.parse(self._transport.json("GET", f"{_BUDGETS}/{quote(budget_id, safe='')}/usage"))
 
     def budget_settings(self) -> BudgetSettings:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from up42_pipelines.api.orders import UNCHANGED
-from up42_pipelines.api.paging import PAGE_SIZE, listing
+from up42_pipelines.api.paging import PAGE_SIZE, listing, several
 from up42_pipelines.api.records import Record, Timestamp
 from up42_pipelines.api.sorting import Sort
 from up42_pipelines.api.transport import Transport
@@ -23,6 +23,7 @@ from up42_pipelines.errors import ApiError, UnexpectedAnswer
 
 ASSETS_PATH = "/v2/assets/"
 _NOT_OFFERED = frozenset({404, 405, 410})
+_ALMOST_A_SECOND = timedelta(seconds=1, microseconds=-1)
 _ASSET_ID = re.compile(r"[A-Za-z0-9_-]+")
 """UP42's are UUIDs. A dot, a percent sign or a question mark in a path would lead elsewhere."""
 
@@ -130,8 +131,8 @@ class Assets:
 
         Args:
             search: part of the name, the title or the order id.
-            created_after: timezone-aware.
-            created_before: timezone-aware.
+            created_after: timezone-aware; UP42 takes whole seconds, so the interval begins with its second.
+            created_before: timezone-aware; the interval ends with its second.
             tags: assets with any of these; an order's tags are inherited by its assets.
             collection_names: of any of these collections.
             producer_names: of any of these producers.
@@ -145,11 +146,11 @@ class Assets:
             "workspaceId": None if whole_account else self._workspace_id(),
             "search": search,
             "createdAfter": _seconds(created_after),
-            "createdBefore": _seconds(created_before),
-            "tags": list(tags),
-            "collectionNames": list(collection_names),
-            "producerNames": list(producer_names),
-            "sources": list(sources),
+            "createdBefore": _seconds(created_before and created_before + _ALMOST_A_SECOND),
+            "tags": several(tags),
+            "collectionNames": several(collection_names),
+            "producerNames": several(producer_names),
+            "sources": several(sources),
             "geospatialMetadataExtractionStatus": extraction_status,
             "sort": sort,
         }

@@ -17,7 +17,7 @@ from up42_pipelines.api.scenes import DeliveryTime, Scene
 from up42_pipelines.api.sorting import Sort
 from up42_pipelines.api.stac_io import open_stac
 from up42_pipelines.api.transport import Transport
-from up42_pipelines.errors import NotFound
+from up42_pipelines.errors import NotFound, UnexpectedAnswer
 
 SEARCH_LIMIT = 500
 """The largest page of a catalogue search; more is refused with 400 (UP42 API, catalogue search)."""
@@ -60,7 +60,11 @@ class Catalog:
         Raises:
             NotFound: no data product has this id.
         """
-        schema: dict[str, Any] = self._transport.json("GET", f"/orders/schema/{quote(data_product_id, safe='')}")
+        schema = self._transport.json("GET", f"/orders/schema/{quote(data_product_id, safe='')}")
+        if not isinstance(schema, dict):
+            raise UnexpectedAnswer(
+                f"The order form of data product {data_product_id} is no JSON schema: {schema!r:.200}."
+            )
         return OrderForm(data_product_id=data_product_id, schema=schema)
 
     def search(

@@ -9,10 +9,11 @@ from urllib.parse import quote
 from pydantic import Field, model_validator
 
 from up42_pipelines.api.order_status import OrderStatus, OrderSubStatus
-from up42_pipelines.api.paging import PAGE_SIZE, listing
+from up42_pipelines.api.paging import PAGE_SIZE, listing, several
 from up42_pipelines.api.records import Record, Timestamp
 from up42_pipelines.api.sorting import Sort
 from up42_pipelines.api.transport import Transport
+from up42_pipelines.errors import UnexpectedAnswer
 
 UNCHANGED: Any = object()
 """Given to an update: leave this as it is."""
@@ -141,8 +142,14 @@ class Estimate(Record):
 
     @property
     def credits(self) -> float:
-        """Credits of all features together."""
+        """Credits of all features together.
+
+        Raises:
+            UnexpectedAnswer: there is neither a price nor an error.
+        """
         total = self.summary.get("totalCredits")
+        if total is None and not self.results and not self.errors:
+            raise UnexpectedAnswer(f"The estimate names no price: {self.raw!r:.200}.")
         return float(total) if total is not None else sum(line.credits for line in self.results)
 
 
@@ -226,12 +233,12 @@ class Orders:
         filters = {
             "workspaceId": self._workspace_id(),
             "type": type,
-            "status": list(status),
-            "subStatus": list(sub_status),
+            "status": several(status),
+            "subStatus": several(sub_status),
             "displayName": display_name,
-            "tags": list(tags),
-            "budgetIds": ",".join(budget_ids),
-            "orderIds": ",".join(order_ids),
+            "tags": several(tags),
+            "budgetIds": ",".join(several(budget_ids)),
+            "orderIds": ",".join(several(order_ids)),
             "sort": sort,
         }
         for row in listing(self._transport, "/v2/orders", filters, page_size=page_size):
@@ -245,7 +252,7 @@ class Orders:
             tags: all tags it has from now on; an empty list removes them.
             budget_id: the budget that pays; None detaches it.
         """
-        changes: dict[str, Any] = {} if tags is UNCHANGED else {"tags": list(tags)}
+        changes: dict[str, Any] = {} if tags is UNCHANGED else {"tags": several(tags)}
         changes |= {} if budget_id is UNCHANGED else {"budgetId": budget_id}
         return Order.parse(self._transport.json("PATCH", _path(order_id), json=changes, headers=_MERGE_PATCH))
 

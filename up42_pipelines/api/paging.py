@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urljoin
 
@@ -36,6 +36,11 @@ def listing(
 def given(filters: Mapping[str, Any]) -> dict[str, Any]:
     """The query parameters that say something, as they are written."""
     return {name: _written(value) for name, value in filters.items() if value is not None and value not in ((), [], "")}
+
+
+def several(values: Sequence[str]) -> list[str]:
+    """The values of a filter as a list; a lone string is one value, not one per letter."""
+    return [str(value) for value in ([values] if isinstance(values, str) else values)]
 
 
 def _written(value: Any) -> Any:
@@ -77,7 +82,7 @@ def _one_pass(
         rows = body.get("content") or []
         before = len(seen)
         for row in rows:
-            identity = row.get("id") or row.get("name")
+            identity = _identity(row)
             if identity is not None and identity in seen:
                 continue
             if identity is not None:
@@ -90,6 +95,11 @@ def _one_pass(
             total_rows = int(elements)
         if not rows or (page >= int(pages) if pages is not None else len(seen) == before):
             return shrunk
+
+
+def _identity(row: Any) -> str | None:
+    identity = (row.get("id") or row.get("name")) if isinstance(row, Mapping) else None
+    return None if identity is None else str(identity)
 
 
 def linked_pages(fetch: Callable[[str], Any], first: str) -> Iterator[Mapping[str, Any]]:
@@ -113,6 +123,6 @@ def linked_pages(fetch: Callable[[str], Any], first: str) -> Iterator[Mapping[st
 def next_link(body: Mapping[str, Any], *, base: str) -> str | None:
     """The absolute URL of the link with `rel: next`, or None on the last page."""
     for link in body.get("links") or []:
-        if link.get("rel") == "next" and link.get("href"):
+        if isinstance(link, Mapping) and link.get("rel") == "next" and link.get("href"):
             return urljoin(base, str(link["href"]))
     return None

@@ -1,4 +1,4 @@
-"""Reading UP42's error bodies: three generations of shapes, one error tree."""
+"""Reading UP42's error bodies: many shapes, one error tree."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ _ADVICE = {
     451: "Accept the EULA or request access to the collection in the UP42 console, then run again",
 }
 _FIRST_SERVER_ERROR = 500
+_ERROR_STATUS = re.compile(r"[45][0-9]{2}")
 _METHOD_NOT_ALLOWED = 405
 _DECISIONS = "/v2/tasking/"
 _EULA = re.compile(r"\bEULA ([0-9a-f]{8}-[0-9a-f-]{27})", re.IGNORECASE)
@@ -59,8 +60,8 @@ def legacy_error_of(response: requests.Response, body: Any) -> ApiError | None:
     if not isinstance(body, Mapping) or body.get("error") is None or body.get("data") is not None:
         return None
     title, detail = describe(body)
-    code = body["error"].get("code") if isinstance(body["error"], Mapping) else None
-    status = code if isinstance(code, int) else response.status_code
+    code = str(body["error"].get("code")) if isinstance(body["error"], Mapping) else ""
+    status = int(code) if _ERROR_STATUS.fullmatch(code) else response.status_code
     return _build(response, status, title or "error", detail, body)
 
 
@@ -69,7 +70,8 @@ def describe(body: Any) -> tuple[str | None, str | None]:
 
     Shapes: v1 `{"error": {"code", "message", "details"}}`, v2 `{"title", "status", "detail"}`, glossary
     `{"code", "message", "details"}`, processing `{"title", "schema-error" | "errors": [{"name", "message"}]}`,
-    Keycloak `{"error", "error_description"}`, STAC API `{"code", "description"}`, and plain text.
+    Keycloak `{"error", "error_description"}`, Spring `{"error", "message"}`, STAC API `{"code", "description"}`, and
+    plain text.
     """
     if isinstance(body, str):
         return (body.strip()[:300] or None), None
@@ -79,13 +81,22 @@ def describe(body: Any) -> tuple[str | None, str | None]:
     if isinstance(error, Mapping):
         return _text(error.get("message") or error.get("code")), _text(error.get("details"))
     if error is not None:
-        return _text(body.get("error_description") or error), None
+        return _text(body.get("error_description") or error), _text(body.get("message"))
     title = _text(body.get("title") or body.get("message") or body.get("description"))
-    problems = body.get("errors")
-    if isinstance(problems, list) and problems:
-        named = [p for p in problems if isinstance(p, Mapping)]
-        return title, "; ".join(": ".join(filter(None, (_text(p.get("name")), _text(p.get("message"))))) for p in named)
-    return title, _text(body.get("detail") or body.get("details") or body.get("schema-error"))
+    parts = [body.get("detail") or body.get("details"), body.get("schema-error"), *_named(body.get("errors"))]
+    return title, "; ".join(filter(None, map(_text, parts))) or None
+
+
+def _named(problems: Any) -> list[str]:
+    """The entries of `errors` as `name: message`; an entry of another shape as it is."""
+    if not isinstance(problems, list):
+        return [] if problems is None else [str(problems)]
+    return [
+        ": ".join(filter(None, (_text(one.get("name")), _text(one.get("message"))))) or str(one)
+        if isinstance(one, Mapping)
+        else str(one)
+        for one in problems
+    ]
 
 
 def _text(value: Any) -> str | None:

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import AliasChoices, Field
 
-from up42_pipelines.api.paging import PAGE_SIZE, given, linked_pages
+from up42_pipelines.api.paging import PAGE_SIZE, given, linked_pages, several
 from up42_pipelines.api.records import Record, Timestamp
 from up42_pipelines.api.sorting import Sort
 from up42_pipelines.api.transport import Transport
@@ -97,7 +97,7 @@ class Process(Record):
         for parameter in (self.additional_parameters or {}).get("parameters") or []:
             if parameter.get("name") == name:
                 value = parameter.get("value")
-                return value if isinstance(value, list) else [value]
+                return value if isinstance(value, list) else [value] if value is not None else ()
         return ()
 
 
@@ -210,7 +210,11 @@ class Processing:
         return Process.parse(self._transport.json("GET", _process_path(process_id)))
 
     def eula(self, eula_id: str) -> Eula:
-        """Whether a EULA is accepted."""
+        """Whether a EULA is accepted.
+
+        Raises:
+            NotFound: UP42 does not know the id.
+        """
         return Eula.parse(self._transport.json("GET", f"/v2/eulas/{quote(eula_id, safe='')}"))
 
     def validate(self, process_id: str, inputs: Mapping[str, Any]) -> tuple[InputProblem, ...]:
@@ -223,11 +227,18 @@ class Processing:
         try:
             self._transport.send("POST", f"{_process_path(process_id)}/validation", json={"inputs": dict(inputs)})
         except InvalidRequest as refusal:
-            return _problems(refusal)
+            if problems := _problems(refusal.body):
+                return problems
+            raise
         return ()
 
     def cost(self, process_id: str, inputs: Mapping[str, Any]) -> Cost:
-        """What a job would cost; free."""
+        """What a job would cost; free.
+
+        Raises:
+            NotFound: there is no such process.
+            InvalidRequest: the inputs do not fit; `validate` tells why.
+        """
         body = {"inputs": dict(inputs)}
         return Cost.parse(self._transport.json("POST", f"{_process_path(process_id)}/cost", json=body))
 
@@ -280,9 +291,9 @@ class Processing:
         """
         filters = {
             "workspaceId": self._workspace_id(),
-            "processId": ",".join(process_ids),
-            "status": ",".join(status),
-            "ids": ",".join(job_ids),
+            "processId": ",".join(several(process_ids)),
+            "status": ",".join(several(status)),
+            "ids": ",".join(several(job_ids)),
             "minDuration": min_duration_s,
             "maxDuration": max_duration_s,
             "limit": page_size,
@@ -305,11 +316,12 @@ def _process_path(process_id: str) -> str:
     return f"{_PROCESSES}/{quote(process_id, safe='')}"
 
 
-def _problems(refusal: InvalidRequest) -> tuple[InputProblem, ...]:
-    """What a 400 (`schema-error`) or a 422 (`errors`) says about the inputs."""
-    body = refusal.body if isinstance(refusal.body, Mapping) else {}
+def _problems(body: Any) -> tuple[InputProblem, ...]:
+    """What a 400 (`schema-error`) or a 422 (`errors`) says about the inputs; nothing when it is about other things."""
+    if not isinstance(body, Mapping):
+        return ()
     errors = body.get("errors")
     if isinstance(errors, list) and errors:
         return tuple(InputProblem.parse(one if isinstance(one, Mapping) else {"message": str(one)}) for one in errors)
-    message = body.get("schema-error") or refusal.detail or refusal.title
-    return (InputProblem(name="InvalidSchema", message=str(message)),)
+    message = body.get("schema-error")
+    return (InputProblem(name="InvalidSchema", message=str(message)),) if message else ()

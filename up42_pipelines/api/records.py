@@ -7,16 +7,33 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from up42_pipelines.errors import UnexpectedAnswer
 
 _LONGEST_SHOWN = 80
+_FROM_UP42 = object()
+"""Validation context of `Record.parse`: the records inside keep their JSON too."""
 
 
 def _aware(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("not within the years 1 to 9999 in UTC") from error
 
 
 Timestamp = Annotated[datetime, AfterValidator(_aware)]
@@ -31,13 +48,19 @@ class Record(BaseModel):
     promised is an empty one.
     """
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="allow",
+        frozen=True,
+        hide_input_in_errors=True,  # it may hold a secret, and ends up in logs
+    )
 
     _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @property
     def raw(self) -> dict[str, Any]:
-        """The JSON object as UP42 sent it."""
+        """The JSON object as UP42 sent it; records inside this one have their own, records made by hand none."""
         return self._raw
 
     @classmethod
@@ -48,22 +71,27 @@ class Record(BaseModel):
             UnexpectedAnswer: a field that the contract promises is missing or of another type.
         """
         try:
-            record = cls.model_validate(body)
+            record = cls.model_validate(body, context=_FROM_UP42)
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise UnexpectedAnswer(
-                f"UP42 sent a {cls.__name__} that cannot be read: {problems}. Body: {body!r:.500}"
+                f"UP42 sent a {cls.__name__} that cannot be read: {problems}. Body: {_public(cls, body)!r:.500}"
             ) from error
-        record._raw = body if raw is None else raw  # noqa: SLF001 - our own record
+        if raw is not None:
+            record._raw = raw  # noqa: SLF001 - our own record
         return record
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _null_means_absent(cls, body: Any) -> Any:
+    def _read(cls, body: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        """Take a null as absent where there is a default, and keep what UP42 sent as it came."""
         if not isinstance(body, Mapping):
-            return body
+            return handler(body)
         defaulted = _keys_with_default(cls)
-        return {key: value for key, value in body.items() if value is not None or key not in defaulted}
+        record = handler({key: value for key, value in body.items() if value is not None or key not in defaulted})
+        if info.context is _FROM_UP42:
+            record._raw = dict(body)  # noqa: SLF001 - our own record
+        return record
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """What a person wants to see: the known fields that say something, long ones cut."""
@@ -82,6 +110,19 @@ def _keys_with_default(record: type[Record]) -> frozenset[str]:
         if not field.is_required() and field.get_default(call_default_factory=True) is not None
         for key in (name, field.alias or name)
     )
+
+
+def _public(record: type[Record], body: Any) -> Any:
+    """A body without the values of secret fields."""
+    if not isinstance(body, Mapping):
+        return body
+    secret = {
+        key
+        for name, field in record.model_fields.items()
+        if field.annotation is SecretStr
+        for key in (name, field.alias or name)
+    }
+    return {key: "…" if key in secret else value for key, value in body.items()}
 
 
 class _Shown:

@@ -51,7 +51,15 @@ class Hosts:
 
 def _base_url(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    if "@" in parts.netloc:  # it would appear in logs
+        raise ConfigurationError("A base URL holds no user name or password: set UP42_USERNAME and UP42_PASSWORD.")
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or "@" in parts.netloc
+        or parts.query
+        or parts.fragment
+    ):
         raise ConfigurationError(f"{url!r} is not a base URL such as https://api.up42.com.")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise ConfigurationError(f"{url!r} would send the password unencrypted: use https.")

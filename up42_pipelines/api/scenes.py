@@ -71,8 +71,14 @@ class Scene(Record):
 
     @classmethod
     def of_feature(cls, feature: Mapping[str, Any]) -> Scene:
-        """Read one feature of a search answer, which is GeoJSON but not a STAC item."""
-        properties = feature.get("properties") or {}
+        """Read one feature of a search answer, which is GeoJSON but not a STAC item.
+
+        Raises:
+            UnexpectedAnswer: it is no feature, or has no id or geometry.
+        """
+        properties = feature.get("properties") if isinstance(feature, Mapping) else None
+        if not isinstance(properties, Mapping):
+            raise UnexpectedAnswer(f"UP42 sent a search result that is no feature: {feature!r:.200}.")
         flat = {**properties, "geometry": feature.get("geometry"), "bbox": feature.get("bbox")}
         return cls.parse(flat, raw=dict(feature))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pystac_client
@@ -24,10 +25,14 @@ class TransportStacIO(StacApiIO):
         headers: dict[str, str] | None = None,
         parameters: dict[str, Any] | None = None,
     ) -> str:
-        """The body of one request, as pystac-client asks for it."""
+        """The JSON body of one request, as pystac-client asks for it.
+
+        Raises:
+            UnexpectedAnswer: the body is not JSON.
+        """
         verb = (method or "GET").upper()
         query, body = (parameters, None) if verb == "GET" else (None, parameters)
-        return self._transport.send(verb, href, params=query, json=body, headers=headers).content.decode("utf-8")
+        return json.dumps(self._transport.json(verb, href, params=query, json=body, headers=headers))
 
 
 def open_stac(transport: Transport, path: str) -> pystac_client.Client:

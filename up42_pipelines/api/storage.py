@@ -63,10 +63,10 @@ class Storage:
             limit: items per page.
             conditions: `ids`, `collections`, `bbox`, `intersects`, `datetime`, `sortby` as pystac-client takes them.
         """
-        language = "cql2-json" if filter is not None else None
-        found = self.stac.search(method="POST", filter=filter, filter_lang=language, limit=limit, **conditions)
+        found = self.stac.search(method="POST", filter=filter, limit=limit, **conditions)
         seen: set[str] = set()
-        for item in found.items():
+        for body in found.items_as_dicts():
+            item = self._item(body)
             if item.id not in seen:
                 seen.add(item.id)
                 yield item
@@ -85,9 +85,7 @@ class Storage:
         Raises:
             NotFound: there is no such item.
         """
-        item = pystac.Item.from_dict(self._transport.json("GET", href))
-        item.set_root(self.stac)
-        return item
+        return self._item(self._transport.json("GET", href))
 
     def update_item(
         self, item: pystac.Item, *, title: str | None = UNCHANGED, tags: Sequence[str] | None = UNCHANGED
@@ -96,9 +94,7 @@ class Storage:
         changes: dict[str, Any] = {} if title is UNCHANGED else {"up42-user:title": title}
         changes |= {} if tags is UNCHANGED else {"up42-user:tags": None if tags is None else list(tags)}
         path = f"{_collection_path(item.collection_id)}/items/{quote(item.id, safe='')}"
-        updated = pystac.Item.from_dict(self._transport.json("PATCH", path, json=changes))
-        updated.set_root(self.stac)
-        return updated
+        return self._item(self._transport.json("PATCH", path, json=changes))
 
     def delete_items(self, item_ids: Iterable[str], *, dry_run: bool = False) -> list[str]:
         """Delete items for good, with their files. UP42 deletes whole collections only.
@@ -131,6 +127,15 @@ class Storage:
             with contextlib.suppress(NotFound):  # a repeated request, or somebody else was faster
                 self._transport.send("DELETE", _collection_path(collection_id))
         return sorted(collections)
+
+    def _item(self, body: Any) -> pystac.Item:
+        root = self.stac
+        try:
+            return pystac.Item.from_dict(body, root=root)
+        except Exception as error:  # pystac trips over a broken item in many ways
+            raise UnexpectedAnswer(
+                f"UP42 sent a STAC item that cannot be read: {error!r}. Body: {body!r:.500}"
+            ) from error
 
 
 def equals(name: str, value: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from up42_pipelines.api.paging import listing
+from up42_pipelines.api.paging import listing, several
 from up42_pipelines.api.records import Record, Timestamp
 from up42_pipelines.api.sorting import Sort
 from up42_pipelines.api.transport import Transport
@@ -158,6 +158,8 @@ class Tasking:
         Raises:
             AlreadyDecided: an option was accepted before.
             NotFound: UP42 does not know the study.
+            ApiError: UP42 refused; nothing was accepted, unless it is a `ServerProblem`: then nobody knows.
+            Unreachable: nothing was sent.
             AnswerLost: it may have been accepted; `studies(study_id=...)` tells.
         """
         body = {"acceptedOptionId": option_id}
@@ -170,6 +172,8 @@ class Tasking:
         Raises:
             AlreadyDecided: it was accepted or rejected before.
             NotFound: UP42 does not know the quotation.
+            ApiError: UP42 refused; nothing was accepted, unless it is a `ServerProblem`: then nobody knows.
+            Unreachable: nothing was sent.
             AnswerLost: it may have been accepted; `quotations(quotation_id=...)` tells.
         """
         return self._decide(quotation_id, Decision.ACCEPTED)
@@ -178,12 +182,16 @@ class Tasking:
         """Reject a quotation; sent once. Nothing will be taken or charged.
 
         Raises:
-            AlreadyDecided, NotFound, AnswerLost: as for `accept_quotation`.
+            AlreadyDecided, NotFound, ApiError, Unreachable, AnswerLost: as for `accept_quotation`.
         """
         return self._decide(quotation_id, Decision.REJECTED)
 
     def coverage(self, order_id: str) -> Coverage:
-        """How much of an order's area has been delivered."""
+        """How much of an order's area has been delivered.
+
+        Raises:
+            NotFound: UP42 does not know the order.
+        """
         return Coverage.parse(self._transport.json("GET", f"/v2/coverage/orders/{quote(order_id, safe='')}"))
 
     def _decide(self, quotation_id: str, decision: Decision) -> Quotation:
@@ -197,6 +205,6 @@ class Tasking:
             "workspaceId": self._workspace_id(),
             "id": own_id,
             "orderId": order_id,
-            "decision": list(decision),
+            "decision": several(decision),
             "sort": sort,
         }

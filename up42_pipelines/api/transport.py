@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError
+from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
+from urllib3.exceptions import InvalidHeader, MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from up42_pipelines import __version__
@@ -66,7 +67,7 @@ class Transport:
         self.hosts, self._credentials = hosts, credentials
         self.patience = patience or Patience()
         self._tokens = TokenSource(self._fetch_token, clock=clock)
-        self._retry = Retry(
+        self._retry = _Retry(
             total=self.patience.retries,
             status_forcelist=RETRIED_STATUSES,
             allowed_methods=None,
@@ -78,7 +79,7 @@ class Transport:
         )
         # A session has one retry rule per URL prefix, hence two sessions: safe calls and calls that go out once.
         self._retrying = _session(self._retry)
-        self._once = _session(Retry(total=0, raise_on_status=False))
+        self._once = _session(_Retry(total=0, raise_on_status=False))
 
     def __repr__(self) -> str:
         return f"Transport({self.hosts.api})"
@@ -107,10 +108,10 @@ class Transport:
 
         Raises:
             ApiError: any answer outside 2xx, as its subclass for the status.
-            Unreachable: no connection; the request was not carried out.
+            Unreachable: no connection, or no token; the request was not carried out.
             AnswerLost: the connection broke or timed out after the request left.
         """
-        url = target if "://" in target else f"{self.hosts.api}{target}"
+        url = f"{self.hosts.api}{target}" if target.startswith("/") else target
         ours = _origin(url) in (_origin(self.hosts.api), _origin(self.hosts.auth))
 
         def exchange(token: str | None) -> requests.Response:
@@ -122,7 +123,7 @@ class Transport:
         if token is not None and response.status_code == requests.codes.unauthorized:
             self._tokens.refuse(token)
             response = exchange(self._tokens.get())
-        if not response.ok or response.is_redirect:
+        if not 200 <= response.status_code < 300:
             raise error_of(response)
         return response
 
@@ -157,7 +158,10 @@ class Transport:
             "scope": "openid",
         }
         url = f"{self.hosts.auth}{TOKEN_PATH}"
-        response = self._exchange("POST", url, form=form)
+        try:
+            response = self._exchange("POST", url, form=form)
+        except AnswerLost as error:
+            raise Unreachable(f"POST {url}: no token came back; the call that needs one was not sent.") from error
         if response.status_code in (400, 401):
             reason = error_of(response)
             raise WrongCredentials(
@@ -174,9 +178,12 @@ class Transport:
             raise error_of(response)
         try:
             body = response.json()
-            return Token(value=str(body["access_token"]), lifetime_s=float(body.get("expires_in", 300)))
+            token, lifetime_s = body["access_token"], float(body.get("expires_in", 300))
         except (requests.exceptions.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            raise UnexpectedAnswer(f"POST {url}: a token answer without `access_token`.") from error
+            raise UnexpectedAnswer(f"POST {url}: a token answer that cannot be read.") from error
+        if not isinstance(token, str) or not token:
+            raise UnexpectedAnswer(f"POST {url}: a token answer without `access_token`.")
+        return Token(value=token, lifetime_s=lifetime_s)
 
     def _exchange(
         self,
@@ -205,7 +212,7 @@ class Transport:
 
         try:
             return request() if once else self._whole(method, url, request)
-        except requests.exceptions.ConnectTimeout as error:
+        except (requests.exceptions.ConnectTimeout, MissingSchema, InvalidSchema, InvalidURL) as error:
             raise Unreachable(_not_reached(method, url, error)) from error
         except requests.exceptions.ConnectionError as error:
             if _never_connected(error):
@@ -230,14 +237,28 @@ class Transport:
                 retry.sleep()
 
 
+class _Retry(Retry):
+    def parse_retry_after(self, retry_after: str) -> float:
+        """Seconds to wait as the server says it; 0, the usual pause, where it says nothing that can be understood."""
+        try:
+            return super().parse_retry_after(retry_after)
+        except InvalidHeader:
+            return 0
+
+
 def _session(retry: Retry) -> requests.Session:
     session = requests.Session()
     session.headers["User-Agent"] = USER_AGENT
+    session.auth = _as_it_is  # or requests would put a password from ~/.netrc in the place of our token
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # cookies would be shared state between threads
     adapter = HTTPAdapter(max_retries=retry)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 def _origin(url: str) -> tuple[str, str]:

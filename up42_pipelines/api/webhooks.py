@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from up42_pipelines.api.records import Record, Timestamp
 from up42_pipelines.api.transport import Transport
-from up42_pipelines.errors import UnexpectedAnswer
+from up42_pipelines.errors import NotFound, UnexpectedAnswer
 
 
 class WebhookEvent(StrEnum):
@@ -32,14 +33,14 @@ class EventDescription(Record):
 
 
 class Webhook(Record):
-    """A URL that is called when something happens. UP42 answers the secret in clear; `repr` does not show it."""
+    """A URL that is called when something happens. UP42 answers the secret in clear; only `raw` shows it."""
 
     id: str
     name: str | None = None
     url: str
-    events: tuple[WebhookEvent | str, ...] = Field(default=())
+    events: tuple[Annotated[WebhookEvent | str, Field(union_mode="left_to_right")], ...] = ()
     active: bool = False
-    secret: str = Field(default="", repr=False)
+    secret: SecretStr = SecretStr("")
     created_at: Timestamp | None = None
     updated_at: Timestamp | None = None
 
@@ -113,11 +114,11 @@ class Webhooks:
 
     def events(self) -> list[EventDescription]:
         """What can be reported."""
-        return [EventDescription.parse(row) for row in self._data("GET", "/webhooks/events")]
+        return [EventDescription.parse(row) for row in self._data("GET", "/webhooks/events") or ()]
 
     def list(self) -> list[Webhook]:
         """All webhooks; UP42 answers them in one piece."""
-        return [Webhook.parse(row) for row in self._data("GET", self._path())]
+        return [Webhook.parse(row) for row in self._data("GET", self._path()) or ()]
 
     def get(self, webhook_id: str) -> Webhook:
         """One webhook.
@@ -138,6 +139,11 @@ class Webhooks:
             events: what to report.
             secret: signs the messages (up to 500 characters); without one they are not signed.
             active: whether it is called.
+
+        Raises:
+            ApiError: UP42 refused; nothing was made, unless it is a `ServerProblem`: then nobody knows.
+            Unreachable: nothing was sent.
+            AnswerLost: nobody knows whether it exists; `list` tells.
         """
         body = _body(name, url, events, secret, active)
         return Webhook.parse(self._data("POST", self._path(), json=body, once=True))
@@ -152,16 +158,25 @@ class Webhooks:
         secret: str = "",
         active: bool = False,
     ) -> Webhook:
-        """Write a webhook anew: what is not given gets its default, the secret too."""
+        """Write a webhook anew: what is not given gets its default, the secret too.
+
+        Raises:
+            NotFound: UP42 does not know the id.
+        """
         body = _body(name, url, events, secret, active)
         return Webhook.parse(self._data("PUT", self._path(webhook_id), json=body))
 
     def delete(self, webhook_id: str) -> None:
-        """Remove a webhook."""
-        self._transport.send("DELETE", self._path(webhook_id))
+        """Remove a webhook; one that is gone already is none to complain about."""
+        with contextlib.suppress(NotFound):  # a repeated request, or somebody else was faster
+            self._transport.send("DELETE", self._path(webhook_id))
 
     def test(self, webhook_id: str) -> TestReport:
-        """Have UP42 call the webhook once per event, now."""
+        """Have UP42 call the webhook once per event, now.
+
+        Raises:
+            NotFound: UP42 does not know the id.
+        """
         return TestReport.parse(self._data("POST", f"{self._path(webhook_id)}/tests"))
 
     def _path(self, webhook_id: str | None = None) -> str:
@@ -171,7 +186,7 @@ class Webhooks:
     def _data(self, method: str, path: str, **options: Any) -> Any:
         body = self._transport.json(method, path, **options)
         if not isinstance(body, dict) or "data" not in body:
-            raise UnexpectedAnswer(f"{method} {path}: an answer without `data`: {body!r:.200}.")
+            raise UnexpectedAnswer(f"{method} {path}: an answer without `data`.")  # not shown: it may hold a secret
         return body["data"]
 
 

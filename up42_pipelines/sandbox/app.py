@@ -7,19 +7,63 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from up42_pipelines.sandbox import assets, auth, catalog, glossary, inspection, orders, problems, stac, storage
-from up42_pipelines.sandbox.clock import real_now
+from up42_pipelines.sandbox import (
+    access,
+    api_page,
+    assets,
+    auth,
+    budgets,
+    catalog,
+    controls,
+    coverage,
+    eulas,
+    fates,
+    glossary,
+    inspection,
+    ledger,
+    orders,
+    problems,
+    processing,
+    stac,
+    stac_catalog,
+    storage,
+    tasking,
+    webhooks,
+)
 from up42_pipelines.sandbox.database import Database
+from up42_pipelines.sandbox.fault_middleware import FaultMiddleware
 from up42_pipelines.sandbox.imagery_folder import read_folder
 from up42_pipelines.sandbox.problems import Refused
 from up42_pipelines.sandbox.synthetic import SyntheticScenes
 from up42_pipelines.sandbox.world import Source, World
 
 logger = logging.getLogger(__name__)
-_PARTS = (auth, glossary, catalog, orders, stac, assets, storage, inspection)
+_PARTS = (
+    auth,
+    glossary,
+    catalog,
+    orders,
+    stac,
+    stac_catalog,
+    processing,
+    assets,
+    storage,
+    inspection,
+    fates,
+    webhooks,
+    controls,
+    api_page,
+    tasking,
+    coverage,
+    budgets,
+    eulas,
+    access,
+    ledger,
+)
 
 
 def open_world(*, state: Path, speed: float = 60.0, seed: int = 0, imagery: Path | None = None) -> World:
@@ -43,13 +87,15 @@ def open_world(*, state: Path, speed: float = 60.0, seed: int = 0, imagery: Path
     sources: list[Source] = [SyntheticScenes(seed)]
     if imagery is not None:
         sources.append(read_folder(imagery, keep=state / "sources"))
-    return World(database=database, state=state, sources=tuple(sources), seed=seed, speed=speed, now=real_now)
+    now = controls.open_clock(database)
+    return World(database=database, state=state, sources=tuple(sources), seed=seed, speed=speed, now=now)
 
 
 def create_app(world: World) -> Starlette:
     """Serve a world."""
     app = Starlette(
         routes=[route for part in _PARTS for route in part.ROUTES],
+        middleware=[Middleware(FaultMiddleware, world=world)],
         exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _malfunction},
     )
     app.router.redirect_slashes = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import uuid
 from urllib.parse import parse_qs
@@ -24,7 +25,7 @@ def issue_token(call: Call) -> Response:
         form = {}
     if "grant_type" not in form:
         return _refusal(400, "invalid_request", "Missing form parameter: grant_type")
-    if form.get("client_id") not in account.CLIENT_IDS:
+    if (form.get("client_id") or _basic_user(call)) not in account.CLIENT_IDS:
         return _refusal(401, "invalid_client", "Invalid client or Invalid client credentials")
     if form["grant_type"] != "password":
         return _refusal(400, "unsupported_grant_type", "Unsupported grant_type")
@@ -47,6 +48,17 @@ def issue_token(call: Call) -> Response:
         },
         headers={"Cache-Control": "no-store"},
     )
+
+
+def _basic_user(call: Call) -> str | None:
+    """Return the client id from HTTP Basic: RFC 6749 (2.3.1) lets a client name itself there instead of in the form."""
+    scheme, _, encoded = (call.request.headers.get("authorization") or "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(encoded, validate=True).decode().partition(":")[0]
+    except ValueError:
+        return None
 
 
 def userinfo(call: Call) -> Response:

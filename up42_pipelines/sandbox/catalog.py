@@ -15,7 +15,8 @@ from up42_pipelines.sandbox.problems import Refused
 from up42_pipelines.sandbox.products import HOST
 from up42_pipelines.sandbox.routing import Call, route
 from up42_pipelines.sandbox.scene_query import SceneQuery
-from up42_pipelines.sandbox.scenes import FIRST_DAY, Scene, TooMuchToSearch
+from up42_pipelines.sandbox.scene_grid import FIRST_DAY
+from up42_pipelines.sandbox.scenes import Scene, TooMuchToSearch
 from up42_pipelines.sandbox.world import World
 
 QUICKLOOK_SIDE, THUMBNAIL_SIDE = 512, 128
@@ -132,8 +133,16 @@ def _picture(call: Call, max_side: int) -> Response:
     return Response(picture, media_type="image/jpeg")
 
 
+_EXAMPLE = {
+    "collections": ["sandbox-optical"],
+    "bbox": [13.3, 52.4, 13.5, 52.6],
+    "datetime": "2026-06-01T00:00:00Z/2026-06-30T23:59:59Z",
+    "query": {"cloudCoverage": {"lt": 20}},
+    "sortby": [{"field": "properties.acquisitionDate", "direction": "desc"}],
+    "limit": 50,
+}
 ROUTES: list[BaseRoute] = [
-    route("/catalog/hosts/{host}/stac/search", search, ["POST"]),
+    route("/catalog/hosts/{host}/stac/search", search, ["POST"], query=("next",), example=_EXAMPLE),
     route("/catalog/{host}/image/{scene_id}/quicklook", quicklook),
     route("/catalog/{host}/image/{scene_id}/thumbnail", thumbnail),
 ]

@@ -14,6 +14,30 @@ def real_now() -> int:
     return time.time_ns() // 1000
 
 
+class Clock:
+    """The world's time: the real one, or ahead of it. Calling it returns microseconds since 1970.
+
+    What UP42 does follows it: orders, deliveries, jobs, webhook messages. Tokens and signed URLs stay on real time, so
+    that a client's own clock agrees with their expiry.
+    """
+
+    def __init__(self, ahead: int = 0) -> None:
+        self._ahead = ahead
+
+    def __call__(self) -> int:
+        """Return the time, microseconds since 1970."""
+        return real_now() + self._ahead
+
+    @property
+    def ahead(self) -> int:
+        """Microseconds before the real time."""
+        return self._ahead
+
+    def advance(self, by: int) -> None:
+        """Move ahead, for good, by microseconds."""
+        self._ahead += by
+
+
 def moment(micros: int) -> datetime:
     """Turn microseconds since 1970 into an aware datetime (UTC)."""
     return _EPOCH + timedelta(microseconds=micros)

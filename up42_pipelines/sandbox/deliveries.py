@@ -1,39 +1,27 @@
-"""What was delivered: one row per UP42 asset, and its files, made when somebody first wants their bytes.
+"""What was delivered: one row per UP42 asset, with the STAC collection and item made from it, and its files by name.
 
-A file is written under a temporary name and renamed, and follows from the row alone: a sandbox that was killed, or that
-lost its files, makes the same bytes again.
+The files themselves are made later, see `delivered_files`.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-import shutil
 import sqlite3
-import threading
-import zipfile
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import google_crc32c
-import numpy as np
-
-from up42_pipelines.sandbox import chance, lifecycle, previews, raster_files, synthetic
+from up42_pipelines.sandbox import chance, lifecycle
 from up42_pipelines.sandbox.clock import SECOND
 from up42_pipelines.sandbox.products import HOST
 from up42_pipelines.sandbox.world import World
 
-ID_COLUMNS = frozenset({"order_id", "asset_id", "collection_id", "item_id"})
-_VISIBLE = (
-    "SELECT d.*, o.tags AS order_tags FROM deliveries d JOIN orders o ON o.id = d.order_id WHERE d.{gate} <= :now"
-)
-_checksum: Callable[[], Any] = google_crc32c.Checksum
-_making: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+ID_COLUMNS = frozenset({"order_id", "job_id", "asset_id", "collection_id", "item_id"})
+_VISIBLE = """
+SELECT d.*, f.name, o.tags AS order_tags, CASE WHEN d.job_id IS NULL THEN o.type ELSE 'PROCESSING' END AS source
+FROM deliveries d JOIN files f ON f.id = d.asset_id LEFT JOIN orders o ON o.id = d.order_id WHERE d.{gate} <= :now
+"""
 
 
 @dataclass(frozen=True)
@@ -42,74 +30,94 @@ class Delivery:
 
     Attributes:
         number: position in the order of placement.
+        order_id: the order it comes from; None when it comes from a job.
+        job_id: the processing job it comes from; None when it comes from an order.
+        source: ARCHIVE, TASKING or PROCESSING.
+        name: of the archive that is the asset.
         visible_at: when the asset is there, microseconds since 1970.
         items_at: when collection and item are there, microseconds since 1970.
-        tags: of the order; its assets inherit them.
+        patched_at: when a user last changed title or tags of the asset, microseconds since 1970.
+        title: of the asset, given by a user.
+        tags: of the asset, given by a user, else those of the order; None for none.
+        item_title: of the item, given by a user.
+        item_tags: of the item, given by a user, else those of the order; None for none.
         content: what it is, see `Source.content`.
     """
 
     number: int
     asset_id: str
-    order_id: str
+    order_id: str | None
+    job_id: str | None
     collection_id: str
     item_id: str
+    source: str
+    name: str
     visible_at: int
     items_at: int
+    patched_at: int | None
+    title: str | None
     tags: tuple[str, ...] | None
+    item_title: str | None
+    item_tags: tuple[str, ...] | None
     content: Mapping[str, Any]
 
     @property
-    def host_id(self) -> str:
-        """The provider's order id."""
-        return chance.name_uuid("host-order", self.order_id)
-
-
-@dataclass(frozen=True)
-class File:
-    """One downloadable file. The digests are base64; crc32c is big-endian, as in `x-goog-hash`."""
-
-    id: str
-    kind: str
-    name: str
-    media_type: str
-    path: Path
-    size: int
-    md5: str
-    crc32c: str
+    def host_id(self) -> str | None:
+        """The provider's order id; None when there is no order."""
+        return None if self.order_id is None else chance.name_uuid("host-order", self.order_id)
 
 
 def record(world: World, order_id: str, arrival: lifecycle.Arrival, placed_at: int, content: dict[str, Any]) -> None:
     """Write down a future delivery of an order; inside the transaction that places it."""
-    asset_id = chance.name_uuid("asset", order_id, arrival.part)
     at, items_at = (
         placed_at + round(after / world.speed * SECOND) for after in (arrival.asset_after, arrival.items_after)
     )
-    world.database.write(
-        "INSERT INTO deliveries (asset_id, order_id, collection_id, item_id, visible_at, items_at, content)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            asset_id,
-            order_id,
-            chance.name_uuid("collection", asset_id),
-            chance.name_uuid("item", asset_id),
-            at,
-            items_at,
-            json.dumps(content),
-        ),
-    )
-    prefix = chance.letters(8, asset_id)
     part = f"_{arrival.part}" if arrival.part else ""
-    for kind, name, media_type in (
-        ("original", f"{HOST}_{order_id}{part}.zip", "application/zip"),
-        ("data", f"{prefix}_{content['data_suffix']}", content["data_type"]),
-        ("thumbnail", f"{prefix}_preview.jpg", "image/jpeg"),
-        ("metadata", f"{prefix}_metadata.json", "application/json"),
-    ):
-        file_id = asset_id if kind == "original" else chance.name_uuid("file", asset_id, kind)
-        world.database.write(
-            "INSERT INTO files (id, asset_id, kind, name, media_type) VALUES (?, ?, ?, ?, ?)",
-            (file_id, asset_id, kind, name, media_type),
-        )
+    row = {
+        "asset_id": chance.name_uuid("asset", order_id, arrival.part),
+        "order_id": order_id,
+        "visible_at": at,
+        "items_at": items_at,
+        "content": json.dumps(content),
+    }
+    _insert(world, row, f"{HOST}_{order_id}{part}.zip", content)
+
+
+def record_result(world: World, job_id: str, at: int, title: str, content: dict[str, Any]) -> None:
+    """Write down the future result of a job; inside the transaction that executes it.
+
+    Args:
+        world: the sandbox.
+        job_id: the job.
+        at: when the job succeeds, microseconds since 1970.
+        title: of asset and item.
+        content: what it is, see `Source.content`, with the `process` that made it.
+    """
+    row = {
+        "asset_id": result_asset_id(job_id),
+        "job_id": job_id,
+        "visible_at": at,
+        "items_at": at,
+        "title": title,
+        "item_title": title,
+        "content": json.dumps(content),
+    }
+    _insert(world, row, f"{content['process']}_{job_id}.zip", content)
+
+
+def result_asset_id(job_id: str) -> str:
+    """Return the id of the asset that a job makes if it succeeds."""
+    return chance.name_uuid("asset", job_id)
+
+
+def collection_id(asset_id: str) -> str:
+    """Return the id of the STAC collection made from an asset."""
+    return chance.name_uuid("collection", asset_id)
+
+
+def file_id(asset_id: str, kind: str) -> str:
+    """Return the id under which a file of a delivery is downloaded."""
+    return asset_id if kind == "original" else chance.name_uuid("file", asset_id, kind)
 
 
 def with_assets(world: World) -> list[Delivery]:
@@ -136,13 +144,12 @@ def one(world: World, column: str, identifier: str, *, gate: str) -> Delivery | 
         identifier: the id.
         gate: `visible_at` or `items_at`: which time must have come.
     """
-    sql = f"{_VISIBLE.format(gate=gate)} AND d.{column} = :id"
-    rows = world.database.rows(sql, {"now": world.now(), "id": identifier})
-    return _delivery(rows[0]) if rows else None
+    found = _listed(world, gate, {column: identifier})
+    return found[0] if found else None
 
 
 def file_rows(world: World, asset_id: str) -> dict[str, sqlite3.Row]:
-    """List the files of a delivery by kind, without making them."""
+    """List the files of a delivery by kind, without making them; empty when it was removed."""
     return {row["kind"]: row for row in world.database.rows("SELECT * FROM files WHERE asset_id = ?", (asset_id,))}
 
 
@@ -155,81 +162,56 @@ def delivery_of_file(world: World, file_id: str) -> Delivery | None:
     return one(world, "asset_id", rows[0]["asset_id"], gate=gate)
 
 
-def make_file(world: World, delivery: Delivery, kind: str) -> File:
-    """Return a file of a delivery, with its digests, made now if need be."""
-    row = file_rows(world, delivery.asset_id)[kind]
-    path = world.state / "files" / row["id"]
-    with _making[row["id"]]:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.part")
-            _write(world, delivery, kind, temporary)
-            temporary.replace(path)
-        row = file_rows(world, delivery.asset_id)[kind]
-        if row["md5"] is None:
-            size, md5, crc32c = _digests(path)
-            world.database.write(
-                "UPDATE files SET size = ?, md5 = ?, crc32c = ? WHERE id = ?", (size, md5, crc32c, row["id"])
-            )
-            row = file_rows(world, delivery.asset_id)[kind]
-    return File(row["id"], kind, row["name"], row["media_type"], path, row["size"], row["md5"], row["crc32c"])
+def describe_asset(world: World, asset_id: str, changes: Mapping[str, Any]) -> None:
+    """Change `title` or `tags` of an asset; None clears, what is absent stays."""
+    _change(world, asset_id, {**_user_columns(changes, ""), "patched_at": world.now()})
 
 
-def _write(world: World, delivery: Delivery, kind: str, path: Path) -> None:
-    content = delivery.content
-    if kind == "original":
-        _write_zip(world, delivery, path)
-    elif kind == "metadata":
-        path.write_text(json.dumps(_metadata(delivery), indent=1), encoding="utf-8")
-    elif content["kind"] == "synthetic":
-        (synthetic.write_data if kind == "data" else synthetic.write_preview)(content, path)
-    elif kind == "data":
-        shutil.copyfile(world.state / "sources" / content["source"], path)
-    else:
-        picture = previews.draw(world.state / "sources" / content["source"], content["driver"], 256)
-        path.write_bytes(picture if picture is not None else raster_files.jpeg(np.zeros((3, 64, 64), np.uint8)))
+def describe_item(world: World, asset_id: str, changes: Mapping[str, Any]) -> None:
+    """Change `title` or `tags` of the item made from an asset; None clears, what is absent stays."""
+    _change(world, asset_id, _user_columns(changes, "item_"))
 
 
-def _write_zip(world: World, delivery: Delivery, path: Path) -> None:
-    """Pack the delivery as the provider does: a folder with image, preview and metadata; dates fixed."""
-    title, suffix = delivery.content["title"], Path(delivery.content["data_suffix"]).suffix.upper()
-    members = {
-        f"IMG_{title}{'.TIF' if suffix == '.TIFF' else suffix}": make_file(world, delivery, "data").path,
-        f"PREVIEW_{title}.JPG": make_file(world, delivery, "thumbnail").path,
-        f"METADATA_{title}.JSON": make_file(world, delivery, "metadata").path,
-    }
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for name, source in members.items():
-            entry = zipfile.ZipInfo(f"{title}/{name}", date_time=(2026, 1, 1, 0, 0, 0))
-            entry.external_attr = 0o644 << 16
-            entry.file_size = source.stat().st_size
-            with source.open("rb") as reader, archive.open(entry, "w") as writer:
-                shutil.copyfileobj(reader, writer, 1 << 20)
+def forget(world: World, delivery: Delivery) -> None:
+    """Delete the rows of a delivery."""
+    with world.database.transaction():
+        for table in ("files", "deliveries"):
+            world.database.write(" ".join(("DELETE FROM", table, "WHERE asset_id = ?")), (delivery.asset_id,))
 
 
-def _metadata(delivery: Delivery) -> dict[str, Any]:
-    content = delivery.content
-    return {
-        "sceneId": content["scene_id"],
-        "orderId": delivery.order_id,
-        "acquisitionDate": content["datetime"],
-        "dataProduct": content["product"],
-        "cloudCoverPercent": content["cloud_cover"],
-        "resolutionMetres": content["gsd"],
-        "epsg": content["epsg"],
-        "bands": content["bands"],
-        "footprint": content["geometry"],
-    }
+def _insert(world: World, row: dict[str, Any], archive_name: str, content: Mapping[str, Any]) -> None:
+    asset_id = row["asset_id"]
+    row |= {"collection_id": collection_id(asset_id), "item_id": chance.name_uuid("item", asset_id)}
+    names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+    world.database.write(" ".join(("INSERT INTO deliveries (", names, ") VALUES (", values, ")")), row)
+    prefix = chance.letters(8, asset_id)
+    for kind, name, media_type in (
+        ("original", archive_name, "application/zip"),
+        ("data", f"{prefix}_{content['data_suffix']}", content["data_type"]),
+        ("thumbnail", f"{prefix}_preview.jpg", "image/jpeg"),
+        ("metadata", f"{prefix}_metadata.json", "application/json"),
+    ):
+        world.database.write(
+            "INSERT INTO files (id, asset_id, kind, name, media_type) VALUES (?, ?, ?, ?, ?)",
+            (file_id(asset_id, kind), asset_id, kind, name, media_type),
+        )
 
 
-def _digests(path: Path) -> tuple[int, str, str]:
-    md5, crc32c, size = hashlib.md5(usedforsecurity=False), _checksum(), 0
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            md5.update(piece)
-            crc32c.update(piece)
-            size += len(piece)
-    return size, base64.b64encode(md5.digest()).decode(), base64.b64encode(crc32c.digest()).decode()
+def _user_columns(changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return columns for what a user says. Cleared tags are the JSON `null`: an empty column means the order's."""
+    columns = {}
+    if "title" in changes:
+        columns[f"{prefix}title"] = changes["title"]
+    if "tags" in changes:
+        columns[f"{prefix}tags"] = json.dumps(changes["tags"])
+    return columns
+
+
+def _change(world: World, asset_id: str, columns: Mapping[str, Any]) -> None:
+    if columns:
+        changes = ", ".join(f"{column} = :{column}" for column in columns)
+        sql = " ".join(("UPDATE deliveries SET", changes, "WHERE asset_id = :asset_id"))
+        world.database.write(sql, {**columns, "asset_id": asset_id})
 
 
 def _listed(world: World, gate: str, ids: Mapping[str, str]) -> list[Delivery]:
@@ -243,10 +225,22 @@ def _delivery(row: sqlite3.Row) -> Delivery:
         number=row["number"],
         asset_id=row["asset_id"],
         order_id=row["order_id"],
+        job_id=row["job_id"],
         collection_id=row["collection_id"],
         item_id=row["item_id"],
+        source=row["source"],
+        name=row["name"],
         visible_at=row["visible_at"],
         items_at=row["items_at"],
-        tags=None if row["order_tags"] is None else tuple(json.loads(row["order_tags"])),
+        patched_at=row["patched_at"],
+        title=row["title"],
+        tags=_tags(row["order_tags"] if row["tags"] is None else row["tags"]),
+        item_title=row["item_title"],
+        item_tags=_tags(row["order_tags"] if row["item_tags"] is None else row["item_tags"]),
         content=json.loads(row["content"]),
     )
+
+
+def _tags(text: str | None) -> tuple[str, ...] | None:
+    tags = None if text is None else json.loads(text)
+    return None if tags is None else tuple(tags)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from up42_pipelines.sandbox import paging, products
+from up42_pipelines.sandbox import offers, order_forms, paging
 from up42_pipelines.sandbox.problems import Refused
 from up42_pipelines.sandbox.routing import Call, route
 
@@ -13,7 +13,7 @@ from up42_pipelines.sandbox.routing import Call, route
 def list_collections(call: Call) -> Response:
     """Page through the collections."""
     page = paging.page_request(call.query, sorts=("name", "title", "description", "type"), default_sort="name,asc")
-    found = [source.collection.as_json() for source in call.world.sources]
+    found = [collection.as_json() for collection in offers.collections(call.world)]
     if wanted := call.query("type"):
         found = [collection for collection in found if collection["type"] == wanted]
     if integrations := call.queries("integrations"):
@@ -25,9 +25,9 @@ def list_collections(call: Call) -> Response:
 def get_collection(call: Call) -> Response:
     """Return one collection; its 404 has a shape of its own."""
     name = call.name("name")
-    for source in call.world.sources:
-        if source.collection.name == name:
-            return JSONResponse(source.collection.as_json())
+    for collection in offers.collections(call.world):
+        if collection.name == name:
+            return JSONResponse(collection.as_json())
     message = f"Collection with name {name} not found"
     raise Refused(404, message, body={"code": 404, "message": message, "details": None})
 
@@ -35,14 +35,15 @@ def get_collection(call: Call) -> Response:
 def get_schema(call: Call) -> Response:
     """Return the order form of a data product, bare."""
     product_id = call.uuid("product_id", "DataProduct")
-    if product_id not in call.world.products:
+    offer = offers.find(call.world, product_id)
+    if offer is None:
         message = f"Data product {product_id} not found"
         raise Refused(404, message, body={"data": None, "error": {"code": 404, "message": message, "details": None}})
-    return JSONResponse(products.order_schema(call.world.products[product_id][1]))
+    return JSONResponse(order_forms.order_schema(offer))
 
 
 ROUTES: list[BaseRoute] = [
-    route("/v2/collections", list_collections, public=True),
+    route("/v2/collections", list_collections, public=True, query=("page", "size", "sort", "type", "integrations")),
     route("/v2/collections/{name}", get_collection, public=True),
     route("/orders/schema/{product_id}", get_schema),
 ]

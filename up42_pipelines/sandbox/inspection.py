@@ -1,32 +1,26 @@
-"""Balance, and the sandbox's own calls for tests and people: what was bought, is it alive."""
+"""The account's balance, and the sandbox's sign of life."""
 
 from __future__ import annotations
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from up42_pipelines.sandbox import order_book
+from up42_pipelines import __version__
+from up42_pipelines.sandbox import accounting, controls
 from up42_pipelines.sandbox.routing import Call, route
 
 
 def balance(call: Call) -> Response:
-    """Return the credits of the account; an archive order is charged when it is fulfilled."""
-    amount = order_book.available_credits(call.world, reserved=False)
-    return JSONResponse({"available": {"amount": amount, "unit": "CREDIT"}})
+    """Return the credits of the account; what is only set aside for open orders and jobs still belongs to it."""
+    return JSONResponse({"available": {"amount": accounting.balance(call.world).balance, "unit": "CREDIT"}})
 
 
-def ledger(call: Call) -> Response:
-    """List every order ever placed: the judge of double purchases. Not a call of UP42."""
-    return JSONResponse({"orders": order_book.ledger(call.world)})
-
-
-def health(call: Call) -> Response:  # noqa: ARG001 - every handler takes the call
-    """Say that the sandbox answers. Not a call of UP42."""
-    return JSONResponse({"status": "ok"})
+def health(call: Call) -> Response:
+    """Say that the sandbox answers, of which version it is, and what time it has. Not a call of UP42."""
+    return JSONResponse({"status": "ok", "version": __version__, "clock": controls.clock_as_json(call.world)})
 
 
 ROUTES: list[BaseRoute] = [
     route("/v2/payments/balances", balance),
-    route("/sandbox/ledger", ledger, public=True),
     route("/sandbox/health", health, public=True),
 ]

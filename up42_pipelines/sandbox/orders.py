@@ -1,4 +1,4 @@
-"""The order calls: estimate, place, list, read, tag, cancel (UP42 API reference, orders)."""
+"""The order calls: estimate, place, list, read, tag and charge to a budget, cancel (UP42 API reference, orders)."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from up42_pipelines.sandbox import account, order_book, order_input, paging
-from up42_pipelines.sandbox.lifecycle import CANCELABLE, Status
-from up42_pipelines.sandbox.order_input import Failure, Line
+from up42_pipelines.sandbox import (
+    access,
+    account,
+    accounting,
+    budgets,
+    lifecycle,
+    listing,
+    order_book,
+    order_input,
+    paging,
+    products,
+    tasking_book,
+)
+from up42_pipelines.sandbox.lifecycle import Status, SubStatus
+from up42_pipelines.sandbox.order_input import Failure, Line, OrderInput, Task
 from up42_pipelines.sandbox.problems import Refused, bad_request, not_found
 from up42_pipelines.sandbox.routing import Call, is_uuid, route
 
 ORDER_TYPES = ("ARCHIVE", "TASKING")
-SUB_STATUSES = (
-    "FEASIBILITY_WAITING_UPLOAD",
-    "FEASIBILITY_WAITING_RESPONSE",
-    "QUOTATION_WAITING_UPLOAD",
-    "QUOTATION_WAITING_RESPONSE",
-    "QUOTATION_ACCEPTED",
-    "QUOTATION_REJECTED",
-)
 
 
 def estimate(call: Call) -> Response:
@@ -29,7 +33,10 @@ def estimate(call: Call) -> Response:
     order = order_input.read(call.json_object(), call.world)
     lines = order_input.lines(order, call.world)
     priced = [line for line in lines if isinstance(line, Line)]
-    unit = order.product.unit
+    failures = [
+        _without_price(line) if isinstance(line, Task) else line for line in lines if not isinstance(line, Line)
+    ]
+    unit = order.offer.product.unit
     return JSONResponse(
         {
             "summary": {
@@ -40,9 +47,14 @@ def estimate(call: Call) -> Response:
             "results": [
                 {"index": line.index, "credits": line.credits, "size": line.size, "unit": unit} for line in priced
             ],
-            "errors": [line.as_json() for line in lines if isinstance(line, Failure)],
+            "errors": [failure.as_json() for failure in failures],
         }
     )
+
+
+def _without_price(task: Task) -> Failure:
+    details = "a tasking order gets its price from its quotation, once an option of its feasibility study is accepted"
+    return Failure(task.index, "Price estimation is not available", details)
 
 
 def place(call: Call) -> Response:
@@ -52,32 +64,43 @@ def place(call: Call) -> Response:
         raise bad_request("workspaceId must be a UUID")
     if str(workspace_id).lower() != account.WORKSPACE_ID:
         raise Refused(403, "Forbidden", f"this account has no access to workspace {workspace_id}")
-    order = order_input.read(call.json_object(), call.world)
-    lines = order_input.lines(order, call.world)
-    wanted = [line for line in lines if isinstance(line, Line)]
-    names = order_input.display_names(order)
-    with call.world.database.transaction():
-        cost = sum(line.credits for line in wanted)
-        order_input.refuse_if_poor(cost, order_book.available_credits(call.world, reserved=True))
+    world = call.world
+    order = order_input.read(call.json_object(), world)
+    access.require(world, order.offer)
+    lines = order_input.lines(order, world)
+    failures = [line for line in lines if isinstance(line, Failure)]
+    with world.database.transaction():
+        cost = sum(line.credits for line in lines if isinstance(line, Line))
+        accounting.require(world, cost)
+        budgets.check(world, order.budget_id, cost)
+        names = zip(lines, order_input.display_names(order), strict=True)
         results = [
-            {"index": line.index, "id": order_book.place(call.world, order, line, names[line.index])} for line in wanted
+            {"index": line.index, "id": _write(call, order, line, name)}
+            for line, name in names
+            if not isinstance(line, Failure)
         ]
-    errors = [line.as_json() for line in lines if isinstance(line, Failure)]
+    errors = [failure.as_json() for failure in failures]
     return JSONResponse({"results": results, "errors": errors}, status_code=201 if results else 200)
+
+
+def _write(call: Call, order: OrderInput, line: Line | Task, name: str) -> str:
+    if isinstance(line, Line):
+        return order_book.place(call.world, order, line, name)
+    return tasking_book.place(call.world, order, line, name)
 
 
 def list_orders(call: Call) -> Response:
     """Page through the orders of the account."""
     page = paging.page_request(call.query, sorts=order_book.SORTS, default_sort="createdAt,desc")
     wanted = order_book.OrderFilter(
-        workspace_id=_uuid_or_none("workspaceId", call.query("workspaceId")),
-        type=_one_of("type", call.query("type"), ORDER_TYPES),
-        statuses=_all_of("status", call.queries("status"), [status.value for status in Status]),
-        sub_statuses=_all_of("subStatus", call.queries("subStatus"), SUB_STATUSES),
+        workspace_id=listing.uuid_or_none("workspaceId", call.query("workspaceId")),
+        types=listing.all_of("type", call.queries("type"), ORDER_TYPES),
+        statuses=listing.all_of("status", call.queries("status"), list(Status)),
+        sub_statuses=listing.all_of("subStatus", call.queries("subStatus"), list(SubStatus)),
         display_name=call.query("displayName"),
         tags=call.queries("tags"),
-        budget_ids=_uuids("budgetIds", call.queries("budgetIds")),
-        order_ids=_uuids("orderIds", call.queries("orderIds")),
+        budget_ids=listing.uuids("budgetIds", call.queries("budgetIds")),
+        order_ids=listing.uuids("orderIds", call.queries("orderIds")),
     )
     content, total = order_book.page(call.world, wanted, page)
     return JSONResponse(paging.spring_page(content, total, page))
@@ -89,29 +112,32 @@ def get_order(call: Call) -> Response:
 
 
 def patch_order(call: Call) -> Response:
-    """Change tags (JSON merge patch); an absent key stays as it is. There are no budgets to attach."""
+    """Change tags or budget (JSON merge patch); an absent key stays as it is, a budget of null detaches it."""
     order = _order(call)
     if call.request.headers.get("content-type", "").partition(";")[0].strip() != "application/merge-patch+json":
         raise Refused(415, "Unsupported Media Type", "Content-Type must be application/merge-patch+json")
     body = call.json_object()
     if unknown := sorted(set(body) - {"tags", "budgetId"}):
         raise bad_request(f"only tags and budgetId can be changed, got {unknown}")
-    if body.get("budgetId") is not None:
-        raise not_found("Budget", str(body["budgetId"]))
-    tags = order_input.read_tags(body)
-    if tags is not None:
-        order_book.patch_tags(call.world, order["id"], tags)
+    changes: dict[str, Any] = {}
+    if "tags" in body:
+        changes["tags"] = order_input.read_tags(body)
+    if "budgetId" in body:
+        changes["budget_id"] = order_input.read_budget(body, call.world)
+    with call.world.database.transaction():
+        order_book.patch(call.world, order["id"], changes)
     return JSONResponse(_order(call))
 
 
 def cancel_order(call: Call) -> Response:
-    """Cancel an order that has not reached the provider."""
+    """Cancel an order that has not reached the provider, a tasking order until its quotation is accepted."""
     order_id = call.uuid("order_id", "Order")
-    status = order_book.cancel(call.world, order_id)
-    if status is None:
+    order = order_book.cancel(call.world, order_id)
+    if order is None:
         raise not_found("Order", order_id)
-    if status not in CANCELABLE:
-        raise Refused(409, "Order cannot be canceled.", f"order {order_id} is {status}")
+    if not lifecycle.is_cancelable(order["status"], order["sub_status"]):
+        state = ", ".join(filter(None, (order["status"], order["sub_status"])))
+        raise Refused(409, "Order cannot be canceled.", f"order {order_id} is {state}")
     return JSONResponse({"orderId": order_id, "status": Status.CANCELED})
 
 
@@ -123,35 +149,36 @@ def _order(call: Call) -> dict[str, Any]:
     return order
 
 
-def _uuid_or_none(name: str, value: str | None) -> str | None:
-    if value is not None and not is_uuid(value):
-        raise bad_request(f"{name} must be a UUID, got {value[:50]!r}")
-    return value
-
-
-def _uuids(name: str, values: list[str]) -> list[str]:
-    found = [part.strip() for value in values for part in value.split(",") if part.strip()]
-    for part in found:
-        _uuid_or_none(name, part)
-    return found
-
-
-def _one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
-    return None if value is None else _all_of(name, [value], allowed)[0]
-
-
-def _all_of(name: str, values: list[str], allowed: tuple[str, ...] | list[str]) -> list[str]:
-    for value in values:
-        if value not in allowed:
-            raise bad_request(f"{name} must be one of {list(allowed)}, got {value[:50]!r}")
-    return values
-
-
+_AREA = [[[13.36, 52.5], [13.39, 52.5], [13.39, 52.51], [13.36, 52.51], [13.36, 52.5]]]
+_FEATURE = {"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": _AREA}}
+EXAMPLE = {
+    "dataProduct": products.OPTICAL.products[0].id,
+    "displayName": "Harbour watch",
+    "params": {"id": "SBX_20260601T102251_R570C0773A"},
+    "featureCollection": {"type": "FeatureCollection", "features": [_FEATURE]},
+    "tags": ["harbour", "run-7"],
+}
 ROUTES: list[BaseRoute] = [
-    route("/v2/orders/estimate", estimate, ["POST"]),
-    route("/v2/orders", place, ["POST"]),
-    route("/v2/orders", list_orders),
+    route("/v2/orders/estimate", estimate, ["POST"], example=EXAMPLE),
+    route("/v2/orders", place, ["POST"], query=("workspaceId",), example=EXAMPLE),
+    route(
+        "/v2/orders",
+        list_orders,
+        query=(
+            "page",
+            "size",
+            "sort",
+            "workspaceId",
+            "type",
+            "status",
+            "subStatus",
+            "displayName",
+            "tags",
+            "budgetIds",
+            "orderIds",
+        ),
+    ),
     route("/v2/orders/{order_id}", get_order),
-    route("/v2/orders/{order_id}", patch_order, ["PATCH"]),
+    route("/v2/orders/{order_id}", patch_order, ["PATCH"], example={"tags": ["harbour"], "budgetId": None}),
     route("/v2/orders/{order_id}/cancellation", cancel_order, ["POST"]),
 ]

@@ -1,9 +1,8 @@
-"""What the sandbox sells: geospatial collections, their data products, prices and order forms."""
+"""What the sandbox sells: geospatial collections, their data products and prices."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -38,7 +37,7 @@ class DataProduct:
 
     @property
     def eula_id(self) -> str:
-        """The UUID of the licence; accepted from the start."""
+        """The UUID of the licence."""
         return chance.name_uuid("eula", self.collection, self.name)
 
     def price(self, area_km2: float) -> tuple[int, float]:
@@ -49,13 +48,26 @@ class DataProduct:
 
 @dataclass(frozen=True)
 class Collection:
-    """A geospatial collection of the catalogue. Resolution in metres; None where it differs from scene to scene."""
+    """A geospatial collection of the catalogue.
+
+    Attributes:
+        resolution_m: metres; None where it differs from scene to scene.
+        type: whether its scenes exist, or are taken when somebody orders them.
+        integrations: what can be done with it.
+    """
 
     name: str
     title: str
     description: str
     resolution_m: float | None
     products: tuple[DataProduct, ...]
+    type: Literal["ARCHIVE", "TASKING"] = "ARCHIVE"
+    integrations: tuple[str, ...] = (
+        "SEARCH_AVAILABLE",
+        "QUICKLOOK_AVAILABLE",
+        "THUMBNAIL_AVAILABLE",
+        "PRICE_ESTIMATION_AVAILABLE",
+    )
 
     def as_json(self) -> dict[str, Any]:
         """Write the collection as `GET /v2/collections` shows it."""
@@ -64,13 +76,8 @@ class Collection:
             "name": self.name,
             "title": self.title,
             "description": self.description,
-            "type": "ARCHIVE",
-            "integrations": [
-                "SEARCH_AVAILABLE",
-                "QUICKLOOK_AVAILABLE",
-                "THUMBNAIL_AVAILABLE",
-                "PRICE_ESTIMATION_AVAILABLE",
-            ],
+            "type": self.type,
+            "integrations": list(self.integrations),
             "providers": [
                 {
                     "name": HOST,
@@ -141,51 +148,31 @@ IMAGERY = Collection(
     ),
 )
 
-
-def order_schema(product: DataProduct) -> Mapping[str, Any]:
-    """Write the order form of a data product as JSON schema (draft 7).
-
-    It still lists the geometry, which orders of the v2 API carry in `featureCollection` instead.
-    """
-    properties: dict[str, Any] = {
-        "id": {"title": "Id", "description": "The scene to order", "type": "string", "minLength": 1, "maxLength": 200}
-    }
-    required = ["id"]
-    if product.unit == "SQ_KM":
-        properties["aoi"] = {
-            "title": "Aoi",
-            "description": "The area to deliver: a GeoJSON polygon",
-            "allOf": [{"$ref": "#/definitions/Polygon"}],
-        }
-        required.append("aoi")
-    return {
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": f"{product.title} ({product.collection})",
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-        "definitions": {
-            "Polygon": {
-                "title": "Polygon",
-                "type": "object",
-                "properties": {
-                    "type": {"const": "Polygon"},
-                    "coordinates": {
-                        "type": "array",
-                        "items": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
-                    },
-                },
-                "required": ["type", "coordinates"],
-            }
-        },
-    }
-
-
-def params_schema(product: DataProduct) -> dict[str, Any]:
-    """Return the order form without its geometry: what the `params` of a v2 order must match."""
-    schema = dict(order_schema(product))
-    geometry_keys = {"aoi", "geometry"}
-    schema["properties"] = {key: value for key, value in schema["properties"].items() if key not in geometry_keys}
-    schema["required"] = [key for key in schema["required"] if key not in geometry_keys]
-    return schema
+TASKING = Collection(
+    name="sandbox-tasking",
+    title="Sandbox Tasking",
+    description="Synthetic 1.5 m optical scenes, taken for whoever orders them.",
+    resolution_m=1.5,
+    type="TASKING",
+    integrations=("FEASIBILITY_STUDY_REQUIRED", "QUOTATION_REQUIRED"),
+    products=(
+        DataProduct(
+            collection="sandbox-tasking",
+            name="analytic",
+            title="Analytic",
+            description="Blue, green, red and near infrared reflectance times 10000, 16 bit",
+            credits_per_unit=100,
+            unit="SQ_KM",
+            bands=("blue", "green", "red", "nir"),
+        ),
+        DataProduct(
+            collection="sandbox-tasking",
+            name="display",
+            title="Display",
+            description="Red, green and blue for the eye, 8 bit",
+            credits_per_unit=80,
+            unit="SQ_KM",
+            bands=("red", "green", "blue"),
+        ),
+    ),
+)

@@ -68,6 +68,8 @@ class Call:
         """
         try:
             value = json.loads(self.body, parse_constant=_refuse_constant)
+            # Half a character, or a number beyond all floats, could not be answered or stored again.
+            json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
         except (ValueError, RecursionError) as problem:
             raise problems.bad_request(f"the body is not JSON: {problem}") from None
         if not isinstance(value, dict):

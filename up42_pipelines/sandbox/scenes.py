@@ -1,6 +1,6 @@
 """Synthetic scenes: a pure function of (seed, tile, day), so that nothing about them needs to be stored.
 
-The globe is cut into tiles of 0.25 degrees between 80° S and 80° N. Each tile sees up to two acquisitions a day.
+Which tiles there are and when they are seen is decided in `scene_grid`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,11 @@ import shapely
 from shapely.geometry import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from up42_pipelines.sandbox import chance, geometry, products
+from up42_pipelines.sandbox import chance, geometry, products, scene_grid
+from up42_pipelines.sandbox.scene_grid import FIRST_DAY, TILE_DEGREES
 
-TILE_DEGREES = 0.25
-FIRST_DAY = date(2015, 1, 1)
 MAX_TILE_DAYS = 60_000
-_ROWS, _COLUMNS = 720, 1440
-_LOWEST_ROW, _HIGHEST_ROW = 40, 680
 _HALF = TILE_DEGREES / 2
-# Footprint corners lie at most 2.1 half tiles from the tile's centre: 1.2 * (cos 8° + sin 8°) + 0.7.
-_REACH = 2.1 * _HALF - _HALF
 _ID = re.compile(r"SBX_(\d{8})T\d{6}_R(\d{3})C(\d{4})[AB]")
 _GLOBE = shapely.box(-180, -90, 180, 90)
 
@@ -73,7 +68,7 @@ def scene_by_id(seed: int, scene_id: str) -> Scene | None:
     except ValueError:
         return None
     row, column = int(parts[2]), int(parts[3])
-    if not (_LOWEST_ROW <= row < _HIGHEST_ROW and column < _COLUMNS and day >= FIRST_DAY):
+    if not (scene_grid.FIRST_ROW <= row < scene_grid.ROW_STOP and column < scene_grid.COLUMNS and day >= FIRST_DAY):
         return None
     return next((scene for scene in scenes_of(seed, row, column, day) if scene.id == scene_id), None)
 
@@ -93,7 +88,7 @@ def find_scenes(seed: int, area: BaseGeometry, first: datetime, last: datetime) 
     if last < first:
         return
     days = (last.date() - first.date()).days + 1
-    ranges = _tile_ranges(area)
+    ranges = scene_grid.tile_ranges(area)
     count = sum(len(rows) * len(columns) for rows, columns in ranges)
     if count * days > MAX_TILE_DAYS:
         raise TooMuchToSearch(
@@ -116,16 +111,15 @@ def find_scenes(seed: int, area: BaseGeometry, first: datetime, last: datetime) 
 @functools.lru_cache(maxsize=65_536)
 def scenes_of(seed: int, row: int, column: int, day: date) -> tuple[Scene, ...]:
     """Return the 0 to 2 scenes of one tile on one UTC day."""
-    lot = chance.fraction(seed, "count", row, column, day)
-    count = 0 if lot < 0.25 else 1 if lot < 0.85 else 2
+    count = scene_grid.count(seed, row, column, day)
     return tuple(_scene(seed, row, column, day, ordinal) for ordinal in range(count))
 
 
 def _scene(seed: int, row: int, column: int, day: date, ordinal: int) -> Scene:
     lot = (seed, row, column, day, ordinal)
-    longitude, latitude = column * TILE_DEGREES - 180 + _HALF, row * TILE_DEGREES - 90 + _HALF
-    solar_hour = chance.between(9.5, 11.5, "hour", *lot)
-    second = int((solar_hour - longitude / 15) % 24 * 3600)
+    longitude, latitude = scene_grid.longitude(column), row * TILE_DEGREES - 90 + _HALF
+    solar_hour = scene_grid.solar_hour(*lot)
+    second = scene_grid.second_of_day(solar_hour, column)
     acquired_at = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(seconds=second)
     incidence = chance.between(0, 25, "incidence", *lot)
     return Scene(
@@ -187,20 +181,3 @@ def _sun_elevation(latitude: float, day: date, solar_hour: float) -> float:
             + math.cos(parallel) * math.cos(declination) * math.cos(hour_angle)
         )
     )
-
-
-def _tile_ranges(area: BaseGeometry) -> list[tuple[range, range]]:
-    """List the rows and columns of the tiles whose footprints may touch the area, for each of its parts."""
-    ranges = []
-    for part in getattr(area, "geoms", [area]):
-        west, south, east, north = part.bounds
-        rows = range(
-            max(_LOWEST_ROW, math.floor((south - _REACH + 90) / TILE_DEGREES)),
-            min(_HIGHEST_ROW - 1, math.floor((north + _REACH + 90) / TILE_DEGREES)) + 1,
-        )
-        columns = range(
-            max(0, math.floor((west - _REACH + 180) / TILE_DEGREES)),
-            min(_COLUMNS - 1, math.floor((east + _REACH + 180) / TILE_DEGREES)) + 1,
-        )
-        ranges.append((rows, columns))
-    return ranges

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import signal
@@ -13,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from up42_pipelines.sandbox.app import create_app, open_world
+from up42_pipelines.sandbox.webhook_sender import WebhookSender
 
 HOST = "127.0.0.1"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -43,11 +46,25 @@ def serve(*, port: int, state: Path, speed: float = 60.0, seed: int = 0, imagery
         world = open_world(state=state, speed=speed, seed=seed, imagery=imagery)
         try:
             config = uvicorn.Config(
-                create_app(world), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
+                create_app(world),
+                http=_Protocol,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                timeout_graceful_shutdown=2,
             )
-            _Server(config).run(sockets=[listener])
+            with WebhookSender(world):
+                _Server(config).run(sockets=[listener])
         finally:
             world.database.close()
+
+
+class _Protocol(H11Protocol):
+    """Shows the application its transport, so that a fault can close the connection without an answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "transport": transport}
 
 
 class _Server(uvicorn.Server):

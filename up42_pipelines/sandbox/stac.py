@@ -4,19 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from up42_pipelines.sandbox import account, deliveries, paging, stac_query, stac_shapes
+from up42_pipelines.sandbox import (
+    account,
+    delivered_files,
+    deliveries,
+    listing,
+    paging,
+    stac_links,
+    stac_query,
+    stac_shapes,
+    user_metadata,
+)
 from up42_pipelines.sandbox.deliveries import Delivery
 from up42_pipelines.sandbox.paging import Window
-from up42_pipelines.sandbox.problems import bad_request, not_found
-from up42_pipelines.sandbox.routing import Call, is_uuid, route
+from up42_pipelines.sandbox.problems import not_found
+from up42_pipelines.sandbox.routing import Call, route
+from up42_pipelines.sandbox.stac_links import GEOJSON, SCHEMA
+from up42_pipelines.sandbox.stac_query import StacQuery
 from up42_pipelines.sandbox.stac_shapes import ROOT
 
-_GEOJSON = "application/geo+json"
+_ID_COLUMNS = {
+    "id": "item_id",
+    "collection": "collection_id",
+    "asset_id": "asset_id",
+    "order_id": "order_id",
+    "job_id": "job_id",
+}
 
 
 def landing(call: Call) -> Response:
@@ -24,66 +41,88 @@ def landing(call: Call) -> Response:
     return JSONResponse(stac_shapes.landing_page(call.origin))
 
 
+def conformance(call: Call) -> Response:  # noqa: ARG001 - every handler takes the call
+    """List the conformance classes, as the root catalogue does."""
+    return JSONResponse({"conformsTo": stac_shapes.CONFORMANCE})
+
+
 def queryables(call: Call) -> Response:
     """List what a filter may name."""
-    return JSONResponse(stac_shapes.queryables(call.origin), media_type="application/schema+json")
+    return JSONResponse(stac_shapes.queryables(call.origin), media_type=SCHEMA)
 
 
 def list_collections(call: Call) -> Response:
     """Page through the collections, newest first."""
     found = deliveries.with_items(call.world)
-    workspace_id = call.query("workspace_id")
-    if workspace_id is not None:
-        if not is_uuid(workspace_id):
-            raise bad_request("workspace_id must be a UUID")
-        found = found if workspace_id.lower() == account.WORKSPACE_ID else []
+    if listing.uuid_or_none("workspace_id", call.query("workspace_id")) not in (None, account.WORKSPACE_ID):
+        found = []
     window = paging.token_window(found, call.query("token"), _limit(call), lambda delivery: delivery.collection_id)
-    here = f"{call.origin}{ROOT}/collections"
-    links = [
-        *_upward(call, f"{call.origin}{ROOT}/", here),
-        *_token_links(here, window, _limit(call), "application/json", workspace_id),
-    ]
-    return JSONResponse({"collections": [_collection(call, delivery) for delivery in window.entries], "links": links})
+    root = call.origin + ROOT
+    here = f"{root}/collections"
+    links = [*stac_links.trail(root, f"{root}/", here), *stac_links.pages(call, here, _tokens(window))]
+    return JSONResponse(
+        {"collections": [stac_shapes.collection(entry, call.origin) for entry in window.entries], "links": links}
+    )
 
 
 def get_collection(call: Call) -> Response:
     """Return one collection."""
-    return JSONResponse(_collection(call, _delivery(call)))
+    return JSONResponse(stac_shapes.collection(_delivery(call), call.origin))
+
+
+def delete_collection(call: Call) -> Response:
+    """Delete a collection with its item, its asset and their files; the order or job it came from stays."""
+    delivered_files.remove(call.world, _delivery(call))
+    return Response(status_code=204)
 
 
 def list_items(call: Call) -> Response:
     """Page through the items of a collection; there is one."""
     delivery = _delivery(call)
     window = paging.token_window([delivery], call.query("token"), _limit(call), lambda entry: entry.item_id)
-    parent = f"{call.origin}{ROOT}/collections/{delivery.collection_id}"
-    links = _upward(call, parent, f"{parent}/items")
-    return _feature_collection(call, window.entries, links)
+    root = call.origin + ROOT
+    parent = f"{root}/collections/{delivery.collection_id}"
+    return _feature_collection(call, window.entries, stac_links.trail(root, parent, f"{parent}/items", GEOJSON))
 
 
 def get_item(call: Call) -> Response:
     """Return one item."""
-    delivery, item_id = _delivery(call), call.uuid("item_id", "Item")
-    if delivery.item_id != item_id:
-        raise not_found("Item", item_id)
-    return JSONResponse(_item(call, delivery), media_type=_GEOJSON)
+    delivery = _delivery_of_item(call)
+    files = deliveries.file_rows(call.world, delivery.asset_id)
+    if not files:
+        raise not_found("Item", delivery.item_id)
+    return JSONResponse(stac_shapes.item(delivery, files, call.origin), media_type=GEOJSON)
+
+
+def change_item(call: Call) -> Response:
+    """Change the user's title and tags of an item: null clears, what is absent stays."""
+    delivery = _delivery_of_item(call)
+    changes = user_metadata.read(call.json_object(), title="up42-user:title", tags="up42-user:tags")
+    deliveries.describe_item(call.world, delivery.asset_id, changes)
+    return get_item(call)
 
 
 def search(call: Call) -> Response:
-    """Find items; the next page is the same body with a token."""
-    body = call.json_object()
-    query = stac_query.read(body)
-    candidates = deliveries.with_items(call.world, stac_query.ids_in(body.get("filter")))
-    found = [delivery for delivery in candidates if query.matches(delivery)]
-    window = paging.token_window(
-        stac_query.arrange(found, query), query.token, query.limit, lambda delivery: delivery.item_id
-    )
-    here = f"{call.origin}{ROOT}/search"
-    links = _upward(call, f"{call.origin}{ROOT}/", here)
-    for rel, token in (("next", window.next_token), ("prev", window.prev_token)):
-        if token is not None:
-            again = {**body, "token": token}
-            links.append({"rel": rel, "type": "application/json", "method": "POST", "href": here, "body": again})
-    return _feature_collection(call, window.entries, links)
+    """Find items; the next page is the same search with a token."""
+    body = stac_query.body_of(call.query) if call.request.method == "GET" else call.json_object()
+    query = stac_query.read(body, stac_shapes.QUERYABLES)
+    found = [
+        delivery
+        for delivery in deliveries.with_items(call.world, _demanded_ids(query))
+        if query.matches(stac_shapes.view(delivery))
+    ]
+    found.sort(key=lambda delivery: query.position(stac_shapes.view(delivery)))
+    window = paging.token_window(found, query.token, query.limit, lambda delivery: delivery.item_id)
+    root = call.origin + ROOT
+    here = f"{root}/search"
+    links = stac_links.trail(root, f"{root}/", here, GEOJSON)
+    return _feature_collection(call, window.entries, [*links, *stac_links.pages(call, here, _tokens(window), GEOJSON)])
+
+
+def _demanded_ids(query: StacQuery) -> dict[str, str]:
+    """Return the ids that a filter demands, by column, so that not every delivery has to be looked at."""
+    demanded = {column: query.demanded(name) for name, column in _ID_COLUMNS.items()}
+    return {column: value for column, value in demanded.items() if value is not None}
 
 
 def _delivery(call: Call) -> Delivery:
@@ -94,18 +133,18 @@ def _delivery(call: Call) -> Delivery:
     return delivery
 
 
-def _collection(call: Call, delivery: Delivery) -> dict[str, Any]:
-    original = deliveries.file_rows(call.world, delivery.asset_id)["original"]
-    return stac_shapes.collection(delivery, original, call.origin)
-
-
-def _item(call: Call, delivery: Delivery) -> dict[str, Any]:
-    return stac_shapes.item(delivery, deliveries.file_rows(call.world, delivery.asset_id), call.origin)
+def _delivery_of_item(call: Call) -> Delivery:
+    delivery, item_id = _delivery(call), call.uuid("item_id", "Item")
+    if delivery.item_id != item_id:
+        raise not_found("Item", item_id)
+    return delivery
 
 
 def _feature_collection(call: Call, found: Sequence[Delivery], links: list[dict[str, Any]]) -> Response:
-    features = [_item(call, delivery) for delivery in found]
-    return JSONResponse({"type": "FeatureCollection", "features": features, "links": links}, media_type=_GEOJSON)
+    files = [(delivery, deliveries.file_rows(call.world, delivery.asset_id)) for delivery in found]
+    # Without files it was removed meanwhile.
+    features = [stac_shapes.item(delivery, rows, call.origin) for delivery, rows in files if rows]
+    return JSONResponse({"type": "FeatureCollection", "features": features, "links": links}, media_type=GEOJSON)
 
 
 def _limit(call: Call) -> int:
@@ -113,31 +152,26 @@ def _limit(call: Call) -> int:
     return stac_query.read_limit(None if text is None else paging.whole_number("limit", text, 0))
 
 
-def _upward(call: Call, parent: str, here: str) -> list[dict[str, Any]]:
-    return [
-        {"rel": rel, "type": "application/json", "href": href}
-        for rel, href in (("root", f"{call.origin}{ROOT}/"), ("parent", parent), ("self", here))
-    ]
+def _tokens(window: Window[Delivery]) -> dict[str, str | None]:
+    return {"next": window.next_token, "prev": window.prev_token}
 
 
-def _token_links(
-    here: str, window: Window[Delivery], limit: int, media_type: str, workspace_id: str | None
-) -> list[dict[str, Any]]:
-    extra = "" if workspace_id is None else f"&workspace_id={workspace_id}"
-    return [
-        {"rel": rel, "type": media_type, "method": "GET", "href": f"{here}?limit={limit}&token={quote(token)}{extra}"}
-        for rel, token in (("next", window.next_token), ("prev", window.prev_token))
-        if token is not None
-    ]
-
-
+_COLLECTION, _ITEM = f"{ROOT}/collections/{{collection_id}}", f"{ROOT}/collections/{{collection_id}}/items/{{item_id}}"
+_EXAMPLE = {
+    "limit": 50,
+    "filter": {"op": "=", "args": [{"property": "order_id"}, "00000000-0000-4000-8000-000000000000"]},
+}
 ROUTES: list[BaseRoute] = [
     route(ROOT, landing),
     route(f"{ROOT}/", landing),
+    route(f"{ROOT}/conformance", conformance),
     route(f"{ROOT}/queryables", queryables),
-    route(f"{ROOT}/collections", list_collections),
-    route(f"{ROOT}/collections/{{collection_id}}", get_collection),
-    route(f"{ROOT}/collections/{{collection_id}}/items", list_items),
-    route(f"{ROOT}/collections/{{collection_id}}/items/{{item_id}}", get_item),
-    route(f"{ROOT}/search", search, ["POST"]),
+    route(f"{ROOT}/collections", list_collections, query=("workspace_id", "limit", "token")),
+    route(_COLLECTION, get_collection),
+    route(_COLLECTION, delete_collection, ["DELETE"]),
+    route(f"{_COLLECTION}/items", list_items, query=("limit", "token")),
+    route(_ITEM, get_item),
+    route(_ITEM, change_item, ["PATCH"], example={"up42-user:title": "Harbour", "up42-user:tags": ["harbour"]}),
+    route(f"{ROOT}/search", search, query=stac_query.PARAMETERS),
+    route(f"{ROOT}/search", search, ["POST"], example=_EXAMPLE),
 ]

@@ -1,110 +1,161 @@
-"""What a search of the storage asks for, read from its body and matched against deliveries. No I/O."""
+"""What a STAC search asks for, read from a body or a query string and matched against views. No I/O.
+
+For views see `stac_filter`; `id`, `collection`, `geometry` and `datetime` (RFC 3339) are always among their names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import cql2
+import shapely
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from up42_pipelines.sandbox import clock, geometry, stac_shapes
-from up42_pipelines.sandbox.deliveries import Delivery
+from up42_pipelines.sandbox import clock, geometry, paging, stac_filter
 from up42_pipelines.sandbox.problems import bad_request
+from up42_pipelines.sandbox.stac_filter import Filter
 
 DEFAULT_LIMIT, MAX_LIMIT = 10, 500
-# fmt: off
-_OPERATORS = frozenset({
-    "and", "or", "not", "=", "<>", "<", "<=", ">", ">=", "isNull", "like", "between", "in", "casei", "accenti", "+",
-    "-", "*", "/", "^", "%", "div", "s_intersects", "s_contains", "s_within", "s_disjoint", "s_equals", "s_touches",
-    "s_crosses", "s_overlaps", "t_after", "t_before", "t_contains", "t_disjoint", "t_during", "t_equals",
-    "t_finishedBy", "t_finishes", "t_intersects", "t_meets", "t_metBy", "t_overlappedBy", "t_overlaps",
-    "t_startedBy", "t_starts", "a_contains", "a_containedBy", "a_equals", "a_overlaps",
-})
-# fmt: on
+PARAMETERS = (
+    "ids",
+    "collections",
+    "bbox",
+    "intersects",
+    "datetime",
+    "limit",
+    "sortby",
+    "filter",
+    "filter-lang",
+    "token",
+)
+"""The parameters of a search, in a query string and in a body."""
+_UNSORTABLE = ("geometry", "tags")
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
-_COMPARISONS = frozenset({"=", "<>", "<", "<=", ">", ">=", "like"})
-_MAX_DEPTH = 64
-_ID_COLUMNS = {"order_id": "order_id", "asset_id": "asset_id", "id": "item_id", "collection": "collection_id"}
+@dataclass(frozen=True)
+class Rank:
+    """A value in an order; null comes last in both directions."""
+
+    value: Any
+    descending: bool
+
+    def __lt__(self, other: Rank) -> bool:
+        if self.value is None or other.value is None:
+            return self.value is not None
+        return bool(other.value < self.value if self.descending else self.value < other.value)
 
 
 @dataclass(frozen=True)
 class StacQuery:
-    """A search of the storage. None restricts nothing; `area` is in degrees; `sort` holds (field, descending)."""
+    """A search. None restricts nothing; `area` is in degrees; `sort` holds (queryable, descending)."""
 
     ids: tuple[str, ...] | None
     collections: tuple[str, ...] | None
     area: BaseGeometry | None
     first: datetime | None
     last: datetime | None
-    expression: cql2.Expr | None
+    filter: Filter | None
     sort: tuple[tuple[str, bool], ...]
     limit: int
     token: str | None
 
-    def matches(self, delivery: Delivery) -> bool:
-        """Check a delivery against everything."""
-        if self.ids is not None and delivery.item_id not in self.ids:
+    def matches(self, view: Mapping[str, Any]) -> bool:
+        """Check a view against everything."""
+        if self.ids is not None and view["id"] not in self.ids:
             return False
-        if self.collections is not None and delivery.collection_id not in self.collections:
+        if self.collections is not None and view["collection"] not in self.collections:
             return False
-        acquired = datetime.fromisoformat(delivery.content["datetime"])
-        if (self.first is not None and acquired < self.first) or (self.last is not None and acquired > self.last):
+        instant = datetime.fromisoformat(view["datetime"])
+        if (self.first is not None and instant < self.first) or (self.last is not None and instant > self.last):
             return False
-        if self.area is not None and not self.area.intersects(shape(delivery.content["geometry"])):
+        if self.area is not None and not self.area.intersects(shape(view["geometry"])):
             return False
-        return self.expression is None or _holds(self.expression, stac_shapes.filter_view(delivery))
+        return self.filter is None or self.filter.holds(view)
+
+    def position(self, view: Mapping[str, Any]) -> tuple[Rank, ...]:
+        """Return what views are ordered by; equal for all when no order was asked for."""
+        return tuple(Rank(view[name], descending) for name, descending in self.sort)
+
+    @property
+    def interval(self) -> tuple[datetime | None, datetime | None]:
+        """The instants outside of which nothing matches, as far as search and filter say."""
+        first, last = (None, None) if self.filter is None else self.filter.interval()
+        firsts = [instant for instant in (first, self.first) if instant is not None]
+        lasts = [instant for instant in (last, self.last) if instant is not None]
+        return max(firsts, default=None), min(lasts, default=None)
+
+    @property
+    def reach(self) -> BaseGeometry | None:
+        """A geometry that everything that matches touches, as far as search and filter say."""
+        return self.filter.area() if self.area is None and self.filter is not None else self.area
+
+    def demanded(self, name: str) -> str | None:
+        """Return the text that a queryable must equal, if the filter demands one."""
+        return None if self.filter is None else self.filter.demanded(name)
 
 
-def ids_in(tree: Any) -> dict[str, str]:
-    """Find the ids that a filter demands whatever else it says, so that not every delivery has to be looked at.
-
-    Returns:
-        Values by column of the deliveries: those of `=` at the top, or inside an `and` at the top.
-    """
-    if not isinstance(tree, dict):
-        return {}
-    match tree:
-        case {"op": "and", "args": [*children]}:
-            return {column: value for child in children for column, value in ids_in(child).items()}
-        case {"op": "=", "args": [{"property": str(name)}, str(value)]} if name in _ID_COLUMNS:
-            return {_ID_COLUMNS[name]: value}
-    return {}
-
-
-def read(body: Mapping[str, Any]) -> StacQuery:
+def read(body: Mapping[str, Any], queryables: Mapping[str, Any]) -> StacQuery:
     """Read the body of a search.
+
+    Args:
+        body: the search.
+        queryables: by name, what filters and sorting may name.
 
     Raises:
         Refused: 400, something in it is wrong.
     """
-    bbox, intersects = body.get("bbox"), body.get("intersects")
-    if bbox is not None and intersects is not None:
-        raise bad_request("only one of bbox and intersects may be given")
-    try:
-        area: BaseGeometry | None = geometry.box_from(bbox) if bbox is not None else None
-        area = geometry.storage_area(intersects) if intersects is not None else area
-        first, last = (None, None) if body.get("datetime") is None else clock.parse_interval(body["datetime"])
-    except (ValueError, AttributeError, TypeError, OverflowError) as problem:
-        raise bad_request(str(problem)) from None
-    token = body.get("token")
+    first, last = (None, None) if body.get("datetime") is None else _interval(body["datetime"])
+    source, token = body.get("filter"), body.get("token")
     if token is not None and not isinstance(token, str):
         raise bad_request("token must be a string")
     return StacQuery(
         ids=_texts(body, "ids"),
         collections=_texts(body, "collections"),
-        area=area,
+        area=_area(body.get("bbox"), body.get("intersects")),
         first=first,
         last=last,
-        expression=_expression(body.get("filter"), body.get("filter-lang", "cql2-json")),
-        sort=_sort(body.get("sortby")),
+        filter=None if source is None else stac_filter.read(source, body.get("filter-lang"), queryables),
+        sort=_sort(body.get("sortby"), sorted(set(queryables) - set(_UNSORTABLE))),
         limit=read_limit(body.get("limit")),
         token=token,
     )
+
+
+def body_of(query: Callable[[str], str | None]) -> dict[str, Any]:
+    """Turn the parameters of a GET search into the body of the same search.
+
+    Raises:
+        Refused: 400, a parameter cannot be read.
+    """
+    given = {name: value for name in PARAMETERS if (value := query(name)) is not None}
+    body: dict[str, Any] = dict(given)
+    for name in ("ids", "collections"):
+        if name in given:
+            body[name] = [part for part in given[name].split(",") if part]
+    try:
+        if "bbox" in given:
+            body["bbox"] = [float(part) for part in given["bbox"].split(",")]
+        if "intersects" in given:
+            body["intersects"] = json.loads(given["intersects"])
+    except (ValueError, RecursionError) as problem:
+        raise bad_request(f"bbox must be numbers joined by commas, intersects GeoJSON: {problem}") from None
+    if "limit" in given:
+        body["limit"] = paging.whole_number("limit", given["limit"], DEFAULT_LIMIT)
+    if "sortby" in given:
+        # In a query string + is a space.
+        body["sortby"] = [
+            {"field": field.lstrip("+- "), "direction": "desc" if field.startswith("-") else "asc"}
+            for field in given["sortby"].split(",")
+        ]
+    if "filter" in given:
+        body.setdefault("filter-lang", "cql2-text")
+    return body
 
 
 def read_limit(value: Any) -> int:
@@ -120,81 +171,44 @@ def read_limit(value: Any) -> int:
     return min(value, MAX_LIMIT)
 
 
-def arrange(deliveries: Sequence[Delivery], query: StacQuery) -> list[Delivery]:
-    """Put what was found (newest first) into the order asked for; nulls last."""
-    ordered = list(deliveries)
-    for name, descending in reversed(query.sort):
-        known = [(_value(delivery, name), delivery) for delivery in ordered]
-        present = sorted((pair for pair in known if pair[0] is not None), key=_first, reverse=descending)
-        ordered = [delivery for _, delivery in present] + [delivery for value, delivery in known if value is None]
-    return ordered
-
-
-def _first(pair: tuple[Any, Delivery]) -> Any:
-    return pair[0]
-
-
-def _value(delivery: Delivery, name: str) -> Any:
-    return stac_shapes.filter_view(delivery)[name]
-
-
-def _expression(tree: Any, language: Any) -> cql2.Expr | None:
-    if tree is None:
-        return None
-    if language not in ("cql2-json", "cql2-text") or not isinstance(tree, dict | str):
-        raise bad_request("filter must be CQL2")
+def _area(bbox: Any, intersects: Any) -> BaseGeometry | None:
+    if bbox is not None and intersects is not None:
+        raise bad_request("only one of bbox and intersects may be given")
     try:
-        expression = cql2.Expr(tree)
-        parsed = expression.to_json()
-    except Exception as problem:  # noqa: BLE001 - the parser raises bare Exceptions beside its own
-        raise bad_request(f"filter is not CQL2: {problem}") from None
-    _check(parsed, depth=0)
-    return expression
+        if bbox is not None:
+            # Altitudes restrict nothing: nothing here has one.
+            flat = [*bbox[:2], *bbox[3:5]] if isinstance(bbox, list) and len(bbox) == 6 else bbox
+            return geometry.box_from(flat)
+        if isinstance(intersects, dict) and intersects.get("type") == "GeometryCollection":
+            parts = [geometry.storage_area(part) for part in intersects.get("geometries") or ()]
+            return shapely.GeometryCollection(parts)
+        return None if intersects is None else geometry.storage_area(intersects)
+    except (ValueError, TypeError) as problem:
+        raise bad_request(str(problem)) from None
 
 
-def _check(node: Any, depth: int) -> None:
-    """Refuse operators and properties that would otherwise quietly match nothing.
-
-    This is done here because the package's own `validate` takes a second for twenty nested operators.
-    """
-    if depth > _MAX_DEPTH:
-        raise bad_request(f"filter: nested deeper than {_MAX_DEPTH} levels")
-    if isinstance(node, list):
-        for child in node:
-            _check(child, depth + 1)
-    elif isinstance(node, dict):
-        operator, arguments = node.get("op"), node.get("args", [])
-        if operator is not None and operator not in _OPERATORS:
-            raise bad_request(f"filter: unknown operator {operator!r}")
-        if operator in _COMPARISONS and len(arguments) != 2:
-            raise bad_request(f"filter: {operator} needs two arguments, got {len(arguments)}")
-        if "property" in node and node["property"] not in stac_shapes.QUERYABLES:
-            raise bad_request(f"filter: {node['property']!r} is not a queryable")
-        _check(arguments, depth + 1)
-
-
-def _holds(expression: cql2.Expr, view: Mapping[str, Any]) -> bool:
+def _interval(text: Any) -> tuple[datetime | None, datetime | None]:
+    parts = text.upper().split("/") if isinstance(text, str) else [""]
+    if not all(part in ("", "..") or _INSTANT.fullmatch(part) for part in parts):
+        raise bad_request(f"datetime must be an RFC 3339 date-time, or two joined by a slash, got {text[:100]!r}")
     try:
-        return bool(expression.matches(dict(view)))
-    except Exception:  # noqa: BLE001 - a comparison with null or of unlike types decides nothing: no match
-        return False
+        return clock.parse_interval("/".join(parts))
+    except (ValueError, OverflowError) as problem:
+        raise bad_request(f"datetime: {problem}") from None
 
 
-def _sort(sortby: Any) -> tuple[tuple[str, bool], ...]:
+def _sort(sortby: Any, sortable: list[str]) -> tuple[tuple[str, bool], ...]:
     if not sortby:
         return ()
     sort = []
     for entry in sortby if isinstance(sortby, list) else [None]:
-        fields: Callable[[str, str], Any] | None = entry.get if isinstance(entry, dict) else None
-        name = str(fields("field", "")).removeprefix("properties.") if fields else ""
-        direction = str(fields("direction", "asc")).lower() if fields else ""
-        if QUERYABLE_SORTS.get(name) is None or direction not in ("asc", "desc"):
-            raise bad_request(f"sortby must be an array of field and direction; fields: {sorted(QUERYABLE_SORTS)}")
+        given = entry if isinstance(entry, dict) else {}
+        name = str(given.get("field", "")).removeprefix("properties.")
+        direction = str(given.get("direction", "asc")).lower()
+        if name not in sortable or direction not in ("asc", "desc"):
+            raise bad_request(f"sortby must be an array of field and direction; fields: {sortable}")
         sort.append((name, direction == "desc"))
     return tuple(sort)
-
-
-QUERYABLE_SORTS = {name: kind for name, kind in stac_shapes.QUERYABLES.items() if kind not in ("geometry", "array")}
 
 
 def _texts(body: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
@@ -203,4 +217,4 @@ def _texts(body: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
         return None
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise bad_request(f"{key} must be an array of strings")
-    return tuple(value.lower() for value in values)
+    return tuple(values)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from sqlite3 import Row
 from typing import Any
 
-from up42_pipelines.sandbox import account
+from up42_pipelines.sandbox import account, stac_links
 from up42_pipelines.sandbox.deliveries import Delivery
+from up42_pipelines.sandbox.stac_links import GEOJSON, link
 
 ROOT = "/v2/assets/stac"
 _STAC, _OGC = "https://api.stacspec.org/v1.0.0-rc.1/", "http://www.opengis.net/spec/ogcapi-features-"
@@ -51,16 +52,11 @@ QUERYABLES = {
     "title": "string",
     "tags": "array",
 }
-_UP42 = [
-    f"https://api.up42.com/stac-extensions/up42-{name}/v1.0.0/schema.json" for name in ("system", "product", "order")
-]
-_USER = "https://api.up42.com/stac-extensions/up42-user/v1.0.0/schema.json"
-_COMMON = [f"https://stac-extensions.github.io/{name}/v1.0.0/schema.json" for name in ("eo", "view", "projection")]
 _COLORS = {"blue", "green", "red", "nir"}
 
 
 def landing_page(origin: str) -> dict[str, Any]:
-    """Write the root catalogue."""
+    """Write the root catalogue. GET searches are answered too, but UP42 does not advertise them."""
     root = origin + ROOT
     return {
         "id": "up42-storage",
@@ -71,10 +67,11 @@ def landing_page(origin: str) -> dict[str, Any]:
         "description": "UP42 Storage STAC API",
         "conformsTo": CONFORMANCE,
         "links": [
-            _link("self", f"{root}/"),
-            _link("root", f"{root}/"),
-            _link("data", f"{root}/collections"),
-            {"rel": "search", "type": "application/geo+json", "href": f"{root}/search", "method": "POST"},
+            link("self", f"{root}/"),
+            link("root", f"{root}/"),
+            link("data", f"{root}/collections"),
+            link("search", f"{root}/search", GEOJSON, method="POST"),
+            *stac_links.services(origin, root),
         ],
     }
 
@@ -90,18 +87,17 @@ def queryables(origin: str) -> dict[str, Any]:
     }
 
 
-def collection(delivery: Delivery, original: Row, origin: str) -> dict[str, Any]:
+def collection(delivery: Delivery, origin: str) -> dict[str, Any]:
     """Write the collection of one delivery; it carries the original archive as an asset."""
     content, here = delivery.content, f"{origin}{ROOT}/collections/{delivery.collection_id}"
     acquired = content["datetime"].replace("+00:00", "Z")
-    user = _user_fields(delivery)
     return {
         "type": "Collection",
         "id": delivery.collection_id,
         "stac_version": "1.0.0",
-        "stac_extensions": [*_UP42, *([_USER] if user else [])],
+        "stac_extensions": _extensions(delivery),
         "title": content["title"],
-        "description": f"{content['collection']} scene {content['scene_id']}, delivered as {content['product']}",
+        "description": _description(content),
         "keywords": ["sandbox", content["collection"]],
         "license": "proprietary",
         "providers": [
@@ -111,32 +107,31 @@ def collection(delivery: Delivery, original: Row, origin: str) -> dict[str, Any]
         "extent": {"spatial": {"bbox": [content["bbox"]]}, "temporal": {"interval": [[acquired, acquired]]}},
         "summaries": {},
         "links": [
-            _link("self", here),
-            _link("parent", f"{origin}{ROOT}/"),
-            _link("items", f"{here}/items", "application/geo+json"),
-            _link("root", f"{origin}{ROOT}/"),
+            link("self", here),
+            link("parent", f"{origin}{ROOT}/"),
+            link("items", f"{here}/items", GEOJSON),
+            link("root", f"{origin}{ROOT}/"),
         ],
         "assets": {
-            original["name"]: {
-                "href": f"{origin}/v2/assets/{original['id']}",
+            delivery.name: {
+                "href": f"{origin}/v2/assets/{delivery.asset_id}",
                 "title": "Original Delivery",
-                "type": original["media_type"],
+                "type": "application/zip",
                 "roles": ["data", "original"],
             }
         },
         **_up42_fields(delivery),
-        **user,
+        **_user_fields(delivery),
     }
 
 
 def item(delivery: Delivery, files: Mapping[str, Row], origin: str) -> dict[str, Any]:
     """Write the item of one delivery."""
     content, parent = delivery.content, f"{origin}{ROOT}/collections/{delivery.collection_id}"
-    user = _user_fields(delivery)
     return {
         "type": "Feature",
         "stac_version": "1.0.0",
-        "stac_extensions": [*_COMMON, *_UP42, *([_USER] if user else [])],
+        "stac_extensions": [*_common_extensions(content), *_extensions(delivery)],
         "id": delivery.item_id,
         "collection": delivery.collection_id,
         "geometry": content["geometry"],
@@ -153,20 +148,20 @@ def item(delivery: Delivery, files: Mapping[str, Row], origin: str) -> dict[str,
             "proj:epsg": content["epsg"],
             **content["view"],
             **_up42_fields(delivery),
-            **user,
+            **_user_fields(delivery),
         },
         "assets": _assets(content, files, origin),
         "links": [
-            _link("self", f"{parent}/items/{delivery.item_id}", "application/geo+json"),
-            _link("parent", parent),
-            _link("collection", parent),
-            _link("root", f"{origin}{ROOT}/"),
+            link("self", f"{parent}/items/{delivery.item_id}", GEOJSON),
+            link("parent", parent),
+            link("collection", parent),
+            link("root", f"{origin}{ROOT}/"),
         ],
     }
 
 
-def filter_view(delivery: Delivery) -> dict[str, Any]:
-    """Return the item under the names of the queryables, for a filter to look at."""
+def view(delivery: Delivery) -> dict[str, Any]:
+    """Return the item under the names of the queryables, for a search to look at."""
     content = delivery.content
     return {
         "id": delivery.item_id,
@@ -182,13 +177,34 @@ def filter_view(delivery: Delivery) -> dict[str, Any]:
         "workspace_id": account.WORKSPACE_ID,
         "account_id": account.ACCOUNT_ID,
         "order_id": delivery.order_id,
-        "job_id": None,
+        "job_id": delivery.job_id,
         "data_product_id": content["product_id"],
         "collection_name": content["collection"],
-        "source": "ARCHIVE",
-        "title": content["title"],
-        "tags": list(delivery.tags or ()),
+        "source": delivery.source,
+        "title": content["title"] if delivery.item_title is None else delivery.item_title,
+        "tags": list(delivery.item_tags or ()),
     }
+
+
+def _description(content: Mapping[str, Any]) -> str:
+    if process := content.get("process"):
+        return (
+            f"Result of {process}, made of {content['collection']} scene {content['scene_id']}. The sandbox computes"
+            " nothing: the raster is that of the input, unchanged."
+        )
+    return f"{content['collection']} scene {content['scene_id']}, delivered as {content['product']}"
+
+
+def _common_extensions(content: Mapping[str, Any]) -> list[str]:
+    used = ("eo", "projection", *(["view"] if content["view"] else []))
+    return [f"https://stac-extensions.github.io/{name}/v1.0.0/schema.json" for name in used]
+
+
+def _extensions(delivery: Delivery) -> list[str]:
+    used = ["system", "product"]
+    used += ["order"] if delivery.order_id is not None else []
+    used += ["user"] if _user_fields(delivery) else []
+    return [f"https://api.up42.com/stac-extensions/up42-{name}/v1.0.0/schema.json" for name in used]
 
 
 def _assets(content: Mapping[str, Any], files: Mapping[str, Row], origin: str) -> dict[str, Any]:
@@ -215,25 +231,32 @@ def _assets(content: Mapping[str, Any], files: Mapping[str, Row], origin: str) -
 
 
 def _up42_fields(delivery: Delivery) -> dict[str, Any]:
-    return {
+    system = {
         "up42-system:asset_id": delivery.asset_id,
         "up42-system:account_id": account.ACCOUNT_ID,
         "up42-system:workspace_id": account.WORKSPACE_ID,
-        "up42-system:source": "ARCHIVE",
+        "up42-system:job_id": delivery.job_id,
+        "up42-system:source": delivery.source,
         "up42-system:metadata_version": "0.0.5",
+    }
+    product = {
         "up42-product:product_id": delivery.content["product_id"],
         "up42-product:collection_name": delivery.content["collection"],
         "up42-product:data_type": "raster",
         "up42-product:modality": delivery.content["modality"],
+    }
+    if delivery.job_id is None:
+        del system["up42-system:job_id"]
+    if delivery.order_id is None:
+        return {**system, **product}
+    order = {
         "up42-order:id": delivery.order_id,
         "up42-order:status": "FULFILLED",
         "up42-order:host_id": delivery.host_id,
     }
+    return {**system, **product, **order}
 
 
 def _user_fields(delivery: Delivery) -> dict[str, Any]:
-    return {"up42-user:tags": list(delivery.tags)} if delivery.tags else {}
-
-
-def _link(rel: str, href: str, media_type: str = "application/json") -> dict[str, Any]:
-    return {"rel": rel, "type": media_type, "href": href}
+    title = {} if delivery.item_title is None else {"up42-user:title": delivery.item_title}
+    return {**title, **({"up42-user:tags": list(delivery.item_tags)} if delivery.item_tags else {})}

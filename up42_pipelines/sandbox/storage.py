@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
-from xml.sax.saxutils import escape
 
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute
 
-from up42_pipelines.sandbox import deliveries
-from up42_pipelines.sandbox.deliveries import File
+from up42_pipelines.sandbox import delivered_files, deliveries
+from up42_pipelines.sandbox.delivered_files import File
+from up42_pipelines.sandbox.problems import bucket_error
 from up42_pipelines.sandbox.routing import Call, route
 
 BUCKET = "user-storage-sandbox"
@@ -44,16 +44,18 @@ def fetch(call: Call) -> Response:
     secret, disposition = call.world.database.secret, call.query("response-content-disposition") or ""
     expires, given = call.query("Expires") or "", call.query("Signature") or ""
     if not given:
-        return _xml(403, "AccessDenied", "Access denied.", "Anonymous caller does not have storage.objects.get access.")
+        return bucket_error(
+            403, "AccessDenied", "Access denied.", "Anonymous caller does not have storage.objects.get access."
+        )
     if not hmac.compare_digest(_signature(secret, call.path, disposition, expires).encode(), given.encode()):
         details = "Access denied. The signature does not match the one that follows from the secret."
-        return _xml(403, "SignatureDoesNotMatch", "Access denied.", details)
+        return bucket_error(403, "SignatureDoesNotMatch", "Access denied.", details)
     if time.time() >= int(expires):
         details = f"Request signature expired at: {time.strftime('%Y-%m-%dT%H:%M:%S+00:00', time.gmtime(int(expires)))}"
-        return _xml(400, "ExpiredToken", "Invalid argument.", details)
+        return bucket_error(400, "ExpiredToken", "Invalid argument.", details)
     file = find_file(call, call.name("file_id"))
     if file is None:
-        return _xml(404, "NoSuchKey", "The specified key does not exist.", f"No such object: {call.path}")
+        return bucket_error(404, "NoSuchKey", "The specified key does not exist.", f"No such object: {call.path}")
     return serve(call, file, disposition)
 
 
@@ -62,8 +64,9 @@ def find_file(call: Call, file_id: str) -> File | None:
     delivery = deliveries.delivery_of_file(call.world, file_id)
     if delivery is None:
         return None
-    kinds = {row["id"]: kind for kind, row in deliveries.file_rows(call.world, delivery.asset_id).items()}
-    return deliveries.make_file(call.world, delivery, kinds[file_id])
+    rows = deliveries.file_rows(call.world, delivery.asset_id)
+    kind = next((kind for kind, row in rows.items() if row["id"] == file_id), None)
+    return None if kind is None else delivered_files.make_file(call.world, delivery, kind)
 
 
 def serve(call: Call, file: File, disposition: str) -> Response:
@@ -81,7 +84,7 @@ def serve(call: Call, file: File, disposition: str) -> Response:
         "Cache-Control": "private, max-age=0",
     }
     if _misses(request.get("if-match"), etag):
-        return _xml(
+        return bucket_error(
             412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold.", "If-Match"
         )
     wanted = request.get("range")
@@ -89,7 +92,7 @@ def serve(call: Call, file: File, disposition: str) -> Response:
         wanted = None
     span = requested_span(wanted, file.size)
     if span is None:
-        answer = _xml(416, "InvalidRange", "The requested range cannot be satisfied.", str(wanted))
+        answer = bucket_error(416, "InvalidRange", "The requested range cannot be satisfied.", str(wanted))
         answer.headers["Content-Range"] = f"bytes */{file.size}"
         return answer
     headers["Content-Length"] = str(span.length)
@@ -150,14 +153,12 @@ def _signature(secret: bytes, path: str, disposition: str, expires: str) -> str:
     return base64.b64encode(hmac.new(secret, message, hashlib.sha256).digest()).decode()
 
 
-def _xml(status: int, code: str, message: str, details: str) -> Response:
-    body = (
-        "<?xml version='1.0' encoding='UTF-8'?>"
-        f"<Error><Code>{code}</Code><Message>{escape(message)}</Message><Details>{escape(details)}</Details></Error>"
-    )
-    return Response(body, status_code=status, media_type="application/xml; charset=UTF-8")
-
-
 ROUTES: list[BaseRoute] = [
-    route(f"/storage/{BUCKET}/assets/{{file_id}}", fetch, ["GET", "HEAD"], public=True),
+    route(
+        f"/storage/{BUCKET}/assets/{{file_id}}",
+        fetch,
+        ["GET", "HEAD"],
+        public=True,
+        query=("response-content-disposition", "GoogleAccessId", "Expires", "Signature"),
+    ),
 ]

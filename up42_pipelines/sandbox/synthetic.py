@@ -1,4 +1,7 @@
-"""The source of `sandbox-optical`: scenes out of nothing, clipped to the AOI and rendered when somebody wants them."""
+"""The source of `sandbox-optical`: scenes out of nothing, clipped to the AOI and rendered when somebody wants them.
+
+Tasked scenes (see `acquisitions`) are rendered here, too; they are in no archive: their deliveries describe them whole.
+"""
 
 from __future__ import annotations
 
@@ -42,38 +45,43 @@ class SyntheticScenes:
 
     def content(self, scene: Scene, product: DataProduct, aoi: Polygon | None, part: int) -> dict[str, Any]:
         """Describe a delivery: the scene inside the AOI, or the western (1) or eastern (2) half of that."""
-        clip = _part(clip_to(scene, aoi), part)
-        grid = _grid(clip, scene)
-        angles = scene.provider_properties
         suffix = "" if part == 0 else f"_R1C{part}"
-        return {
-            "kind": "synthetic",
-            "seed": self.seed,
-            "scene_id": scene.id,
-            "product": product.name,
-            "product_id": product.id,
-            "collection": scene.collection,
-            "title": f"{scene.id}_{product.name.upper()}{suffix}",
-            "datetime": scene.acquired_at.isoformat(timespec="microseconds"),
-            "cloud_cover": scene.cloud_cover_percent,
-            "constellation": scene.constellation,
-            "platform": scene.platform,
-            "producer": scene.producer,
-            "view": {
-                "view:incidence_angle": angles["incidenceAngle"],
-                "view:azimuth": angles["azimuthAngle"],
-                "view:sun_azimuth": angles["illuminationAzimuthAngle"],
-                "view:sun_elevation": angles["illuminationElevationAngle"],
-            },
-            "geometry": geometry.as_geojson(clip),
-            "bbox": list(clip.bounds),
-            "epsg": grid.epsg,
-            "gsd": grid.gsd_m,
-            "modality": "multispectral",
-            "bands": list(product.bands),
-            "data_suffix": "ms.tiff",
-            "data_type": COG_TYPE,
-        }
+        title = f"{scene.id}_{product.name.upper()}{suffix}"
+        return describe(scene, self.seed, product, _part(clip_to(scene, aoi), part), title)
+
+
+def describe(scene: Scene, seed: int, product: DataProduct, clip: Polygon | MultiPolygon, title: str) -> dict[str, Any]:
+    """Describe the delivery of a part of a scene (degrees), see `Source.content`."""
+    grid = _grid(clip, scene)
+    angles = scene.provider_properties
+    return {
+        "kind": "synthetic",
+        "seed": seed,
+        "scene_id": scene.id,
+        "product": product.name,
+        "product_id": product.id,
+        "collection": scene.collection,
+        "title": title,
+        "datetime": scene.acquired_at.isoformat(timespec="microseconds"),
+        "cloud_cover": scene.cloud_cover_percent,
+        "constellation": scene.constellation,
+        "platform": scene.platform,
+        "producer": scene.producer,
+        "view": {
+            "view:incidence_angle": angles["incidenceAngle"],
+            "view:azimuth": angles["azimuthAngle"],
+            "view:sun_azimuth": angles["illuminationAzimuthAngle"],
+            "view:sun_elevation": angles["illuminationElevationAngle"],
+        },
+        "geometry": geometry.as_geojson(clip),
+        "bbox": list(clip.bounds),
+        "epsg": grid.epsg,
+        "gsd": grid.gsd_m,
+        "modality": "multispectral",
+        "bands": list(product.bands),
+        "data_suffix": "ms.tiff",
+        "data_type": COG_TYPE,
+    }
 
 
 def clip_to(scene: Scene, aoi: BaseGeometry | None) -> Polygon | MultiPolygon:
@@ -96,12 +104,28 @@ def write_preview(content: Mapping[str, Any], path: Path) -> None:
 
 
 def _placed(content: Mapping[str, Any], max_side: int | None) -> tuple[Scene, rendering.Grid, np.ndarray]:
-    scene = scenes.scene_by_id(content["seed"], content["scene_id"])
+    scene = _tasked(content) if "footprint" in content else scenes.scene_by_id(content["seed"], content["scene_id"])
     if scene is None:
         raise LookupError(f"Scene {content['scene_id']} does not follow from seed {content['seed']}.")
     clip = shape(content["geometry"])
     grid = _grid(clip, scene, max_side)
     return scene, grid, rendering.valid_pixels(geometry.project(clip, grid.epsg), grid)
+
+
+def _tasked(content: Mapping[str, Any]) -> Scene:
+    return Scene(
+        id=content["scene_id"],
+        collection=content["collection"],
+        acquired_at=datetime.fromisoformat(content["datetime"]),
+        footprint=geometry.polygons(shape(content["footprint"])),
+        cloud_cover_percent=content["cloud_cover"],
+        gsd_m=content["gsd"],
+        epsg=content["epsg"],
+        constellation=content["constellation"],
+        platform=content["platform"],
+        producer=content["producer"],
+        provider_properties={},
+    )
 
 
 def _grid(clip: BaseGeometry, scene: Scene, max_side: int | None = None) -> rendering.Grid:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 """Raised whenever a table changes: a state folder of another version is refused, not migrated."""
 
 TABLES = """
@@ -14,6 +14,13 @@ CREATE TABLE budgets (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, description TEXT,
     external_id TEXT, status TEXT NOT NULL, spend_limit INTEGER, start_date TEXT, end_date TEXT,
     created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL) STRICT;
+INSERT INTO budgets (id, name, description, status, spend_limit, created_at, updated_at) VALUES
+    ('b0d9e700-0000-4000-8000-000000000001', 'Monitoring', 'Has a limit', 'ACTIVE', 50000,
+        1767225600000000, 1767225600000000),
+    ('b0d9e700-0000-4000-8000-000000000002', 'Research', 'Has no limit', 'ACTIVE', NULL,
+        1767312000000000, 1767312000000000),
+    ('b0d9e700-0000-4000-8000-000000000003', 'Last year', 'Closed', 'INACTIVE', 100000,
+        1767398400000000, 1767398400000000);
 CREATE TABLE refused_eulas (id TEXT PRIMARY KEY) STRICT;
 CREATE TABLE restricted_collections (name TEXT PRIMARY KEY) STRICT;
 CREATE TABLE fates (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, fate TEXT NOT NULL) STRICT;
@@ -21,7 +28,8 @@ CREATE TABLE fates (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL
 CREATE TABLE orders (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL DEFAULT 'ARCHIVE',
     product_id TEXT NOT NULL, scene_id TEXT, collection TEXT NOT NULL, display_name TEXT NOT NULL, tags TEXT,
-    budget_id TEXT, details TEXT NOT NULL, credits INTEGER, created_at INTEGER NOT NULL, patched_at INTEGER) STRICT;
+    budget_id TEXT, details TEXT NOT NULL, credits INTEGER, fate TEXT, created_at INTEGER NOT NULL,
+    patched_at INTEGER) STRICT;
 CREATE INDEX orders_of_scene ON orders (scene_id, product_id);
 CREATE TABLE order_events (order_id TEXT NOT NULL REFERENCES orders (id), at INTEGER NOT NULL, step INTEGER NOT NULL,
     status TEXT NOT NULL, sub_status TEXT, PRIMARY KEY (order_id, at, step)) STRICT, WITHOUT ROWID;

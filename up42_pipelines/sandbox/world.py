@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +11,9 @@ from typing import Any, Protocol
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from up42_pipelines.sandbox.clock import Clock
 from up42_pipelines.sandbox.database import Database
+from up42_pipelines.sandbox.faults import FaultBook
 from up42_pipelines.sandbox.products import Collection, DataProduct
 from up42_pipelines.sandbox.scenes import Scene
 
@@ -46,7 +48,8 @@ class World:
         sources: the collections on offer.
         seed: decides the scenes and the fate of orders.
         speed: simulated seconds per real second, for orders placed from now on.
-        now: the time, microseconds since 1970.
+        now: the time; calling it returns microseconds since 1970.
+        faults: what goes wrong on request; in memory only.
     """
 
     database: Database
@@ -54,7 +57,8 @@ class World:
     sources: tuple[Source, ...]
     seed: int
     speed: float
-    now: Callable[[], int]
+    now: Clock
+    faults: FaultBook = field(default_factory=FaultBook)
 
     @property
     def products(self) -> dict[str, tuple[Source, DataProduct]]:
