@@ -15,7 +15,9 @@ import pytest
 import requests
 from shapely.geometry import box, shape
 
-from up42_pipelines.sandbox import lifecycle, products, scenes
+from up42_pipelines.sandbox.catalog import products
+from up42_pipelines.sandbox.imagery import scenes
+from up42_pipelines.sandbox.ordering import lifecycle
 
 AOI = {
     "type": "Polygon",

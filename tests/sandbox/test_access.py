@@ -2,7 +2,10 @@
 
 import pytest
 
-from up42_pipelines.sandbox import account, chance, processes, products
+from up42_pipelines.sandbox.account import account
+from up42_pipelines.sandbox.catalog import products
+from up42_pipelines.sandbox.core import chance
+from up42_pipelines.sandbox.processing import processes
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 EULA = products.OPTICAL.products[0].eula_id

@@ -5,8 +5,8 @@ import time
 import pytest
 import requests
 
-from up42_pipelines.sandbox import tokens
-from up42_pipelines.sandbox.database import Database
+from up42_pipelines.sandbox.account import tokens
+from up42_pipelines.sandbox.core.database import Database
 
 TOKEN = "/realms/public/protocol/openid-connect/token"
 USERINFO = "/realms/public/protocol/openid-connect/userinfo"

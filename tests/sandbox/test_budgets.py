@@ -6,7 +6,7 @@ import pytest
 import requests
 from shapely.geometry import mapping
 
-from up42_pipelines.sandbox import tables
+from up42_pipelines.sandbox.core import tables
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 

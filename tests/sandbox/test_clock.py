@@ -1,6 +1,6 @@
 import requests
 
-from up42_pipelines.sandbox.clock import Clock, parse_instant, real_now
+from up42_pipelines.sandbox.core.clock import Clock, parse_instant, real_now
 
 
 def clock(sandbox):

@@ -3,7 +3,8 @@
 import pytest
 from shapely.geometry import MultiPolygon, Polygon, box, mapping, shape
 
-from up42_pipelines.sandbox import coverage, geometry
+from up42_pipelines.sandbox.core import geometry
+from up42_pipelines.sandbox.ordering import coverage
 
 EMPTY = {"type": "FeatureCollection", "features": []}
 AREA = box(13, 52, 13.02, 52.01)

@@ -15,7 +15,8 @@ from rio_cogeo.cogeo import cog_validate
 from shapely.geometry import Point, shape
 from shapely.ops import unary_union
 
-from up42_pipelines.sandbox import geometry, synthetic
+from up42_pipelines.sandbox.core import geometry
+from up42_pipelines.sandbox.imagery import synthetic
 
 
 def assets_of(sandbox, order_id):

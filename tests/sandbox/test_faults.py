@@ -5,9 +5,9 @@ import time
 import pytest
 import requests
 
-from up42_pipelines.sandbox import fault_answers
-from up42_pipelines.sandbox.fault_rules import FaultOrder
-from up42_pipelines.sandbox.faults import Entry, FaultBook, choose
+from up42_pipelines.sandbox.control import fault_answers
+from up42_pipelines.sandbox.control.fault_rules import FaultOrder
+from up42_pipelines.sandbox.control.faults import Entry, FaultBook, choose
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import jsonschema
 import requests
 
-from up42_pipelines.sandbox import products
+from up42_pipelines.sandbox.catalog import products
 
 
 def test_collections_are_public_and_complete(sandbox):

@@ -6,7 +6,7 @@ from affine import Affine
 from rasterio.control import GroundControlPoint
 from shapely.geometry import Point, shape
 
-from up42_pipelines.sandbox import imagery_folder, placement
+from up42_pipelines.sandbox.imagery import imagery_folder, placement
 
 
 def from_origin(west, north, width, height):

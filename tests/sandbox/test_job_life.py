@@ -3,8 +3,9 @@ from collections import Counter
 
 import pytest
 
-from up42_pipelines.sandbox import fates, job_life
-from up42_pipelines.sandbox.job_life import Status
+from up42_pipelines.sandbox.control import fates
+from up42_pipelines.sandbox.processing import job_life
+from up42_pipelines.sandbox.processing.job_life import Status
 
 ALLOWED = {
     "created": {"licensed", "unlicensed"},

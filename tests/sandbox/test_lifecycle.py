@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
-from up42_pipelines.sandbox.fates import KINDS
-from up42_pipelines.sandbox.lifecycle import CANCELABLE, Status, SubStatus, is_cancelable, plan, plan_tasking
+from up42_pipelines.sandbox.control.fates import KINDS
+from up42_pipelines.sandbox.ordering.lifecycle import CANCELABLE, Status, SubStatus, is_cancelable, plan, plan_tasking
 
 TASKED = [plan_tasking((0, "tasking", "product", number)) for number in range(1000)]
 LIVES = [plan(0, f"scene-{number}", "product", 0, divisible=True) for number in range(3000)]

@@ -5,7 +5,8 @@ import pytest
 import requests
 from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
 
-from up42_pipelines.sandbox import app, openapi
+from up42_pipelines.sandbox import app
+from up42_pipelines.sandbox.control import openapi
 from up42_pipelines.sandbox.routing import route as declare
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -1,9 +1,11 @@
 import pytest
 from shapely.geometry import mapping
 
-from up42_pipelines.sandbox import geometry, order_input, products
-from up42_pipelines.sandbox.lifecycle import Status
-from up42_pipelines.sandbox.offers import Offer
+from up42_pipelines.sandbox.catalog import products
+from up42_pipelines.sandbox.catalog.offers import Offer
+from up42_pipelines.sandbox.core import geometry
+from up42_pipelines.sandbox.ordering import order_input
+from up42_pipelines.sandbox.ordering.lifecycle import Status
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 

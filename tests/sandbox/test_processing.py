@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from up42_pipelines.sandbox import processes
+from up42_pipelines.sandbox.processing import processes
 
 ROOT = "/v2/processing"
 KNOWN = {

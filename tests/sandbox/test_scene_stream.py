@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import shapely
 
-from up42_pipelines.sandbox import scene_grid, scene_stream, scenes
-from up42_pipelines.sandbox.synthetic import SyntheticScenes
+from up42_pipelines.sandbox.imagery import scene_grid, scene_stream, scenes
+from up42_pipelines.sandbox.imagery.synthetic import SyntheticScenes
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 GLOBE = shapely.box(-180, -90, 180, 90)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from shapely.geometry import Point, box
 
-from up42_pipelines.sandbox import geometry, rendering, scenes
+from up42_pipelines.sandbox.core import geometry
+from up42_pipelines.sandbox.imagery import rendering, scenes
 
 MAY = datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 31, 23, 59, 59, tzinfo=UTC)
 SCENES = list(scenes.find_scenes(0, box(13, 52, 14, 53), *MAY))

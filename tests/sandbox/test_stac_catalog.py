@@ -9,8 +9,11 @@ import requests
 from rasterio.transform import from_bounds
 from shapely.geometry import Point, box, shape
 
-from up42_pipelines.sandbox import app, scene_pages, scene_shapes, scenes, stac_query
-from up42_pipelines.sandbox.problems import Refused
+from up42_pipelines.sandbox import app
+from up42_pipelines.sandbox.catalog import scene_pages, scene_shapes
+from up42_pipelines.sandbox.core.problems import Refused
+from up42_pipelines.sandbox.imagery import scenes
+from up42_pipelines.sandbox.storage import stac_query
 
 ROOT = "/v2/catalog"
 BBOX = [13.3, 52.4, 13.4, 52.5]

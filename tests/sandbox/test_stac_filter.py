@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from shapely.geometry import Point, box
 
-from up42_pipelines.sandbox import stac_filter
-from up42_pipelines.sandbox.problems import Refused
+from up42_pipelines.sandbox.core.problems import Refused
+from up42_pipelines.sandbox.storage import stac_filter
 
 VIEW = {
     "id": "x",

@@ -2,8 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from up42_pipelines.sandbox import stac_query
-from up42_pipelines.sandbox.problems import Refused
+from up42_pipelines.sandbox.core.problems import Refused
+from up42_pipelines.sandbox.storage import stac_query
 
 QUERYABLES = dict.fromkeys(("id", "collection", "geometry", "datetime", "cloud", "tags"), "string")
 VIEW = {

@@ -6,7 +6,7 @@ import google_crc32c
 import pytest
 import requests
 
-from up42_pipelines.sandbox.storage import Span, requested_span
+from up42_pipelines.sandbox.storage.bucket import Span, requested_span
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +108,8 @@ def test_a_url_that_was_changed_or_is_too_old_is_refused_as_gcs_does(stored, san
 
 
 def test_an_expired_url_is_refused_as_gcs_does(start_sandbox):
-    from up42_pipelines.sandbox import storage
-    from up42_pipelines.sandbox.database import Database
+    from up42_pipelines.sandbox.core.database import Database
+    from up42_pipelines.sandbox.storage import bucket
 
     first = start_sandbox()
     first.stop()
@@ -118,9 +118,9 @@ def test_an_expired_url_is_refused_as_gcs_does(start_sandbox):
     database.close()
     running = start_sandbox(first.state)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storage, "URL_SECONDS", -1)
-        expired = storage.signed_url(secret, running.url, "00000000-0000-4000-8000-000000000000", "x.tiff")
+        patch.setattr(bucket, "URL_SECONDS", -1)
+        expired = bucket.signed_url(secret, running.url, "00000000-0000-4000-8000-000000000000", "x.tiff")
     answer = fetch(expired)
     assert (answer.status_code, "<Code>ExpiredToken</Code>" in answer.text) == (400, True)
-    fresh = storage.signed_url(secret, running.url, "00000000-0000-4000-8000-000000000000", "x.tiff")
+    fresh = bucket.signed_url(secret, running.url, "00000000-0000-4000-8000-000000000000", "x.tiff")
     assert (fetch(fresh).status_code, "<Code>NoSuchKey</Code>" in fetch(fresh).text) == (404, True)

@@ -10,7 +10,7 @@ import requests
 from shapely.geometry import shape
 from shapely.ops import unary_union
 
-from up42_pipelines.sandbox import products
+from up42_pipelines.sandbox.catalog import products
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 PRODUCT = products.TASKING.products[0]

@@ -12,9 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 
-from up42_pipelines.sandbox import webhook_book, webhook_messages, webhook_sender
 from up42_pipelines.sandbox.app import open_world
-from up42_pipelines.sandbox.clock import SECOND, parse_instant
+from up42_pipelines.sandbox.core.clock import SECOND, parse_instant
+from up42_pipelines.sandbox.webhooks import webhook_book, webhook_messages, webhook_sender
 
 SECRET = "geheim"
 

@@ -46,7 +46,7 @@ def sandbox(port: int, state: Path, speed: float, seed: int, imagery: Path | Non
 
     User sandbox@example.com, password sandbox. API and authentication share the URL.
     """
-    from up42_pipelines.sandbox.database import StateUnusable
+    from up42_pipelines.sandbox.core.database import StateUnusable
     from up42_pipelines.sandbox.server import serve
 
     try:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from up42_pipelines.sandbox.database import StateUnusable
+from up42_pipelines.sandbox.core.database import StateUnusable
 from up42_pipelines.sandbox.server import serve
 
 

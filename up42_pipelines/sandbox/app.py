@@ -11,58 +11,29 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from up42_pipelines.sandbox import (
-    access,
-    api_page,
-    assets,
-    auth,
-    budgets,
-    catalog,
-    controls,
-    coverage,
-    eulas,
-    fates,
-    glossary,
-    inspection,
-    ledger,
-    orders,
-    problems,
-    processing,
-    stac,
-    stac_catalog,
-    storage,
-    tasking,
-    webhooks,
-)
-from up42_pipelines.sandbox.database import Database
-from up42_pipelines.sandbox.fault_middleware import FaultMiddleware
-from up42_pipelines.sandbox.imagery_folder import read_folder
-from up42_pipelines.sandbox.problems import Refused
-from up42_pipelines.sandbox.synthetic import SyntheticScenes
+from up42_pipelines.sandbox.account import access, auth, budgets, eulas
+from up42_pipelines.sandbox.catalog import glossary, search, stac_catalog
+from up42_pipelines.sandbox.control import api_page, controls, fates, inspection, ledger
+from up42_pipelines.sandbox.control.fault_middleware import FaultMiddleware
+from up42_pipelines.sandbox.core import problems
+from up42_pipelines.sandbox.core.database import Database
+from up42_pipelines.sandbox.core.problems import Refused
+from up42_pipelines.sandbox.imagery.imagery_folder import read_folder
+from up42_pipelines.sandbox.imagery.synthetic import SyntheticScenes
+from up42_pipelines.sandbox.ordering import coverage, orders, tasking
+from up42_pipelines.sandbox.processing import jobs
+from up42_pipelines.sandbox.storage import assets, bucket, stac
+from up42_pipelines.sandbox.webhooks import webhook_calls
 from up42_pipelines.sandbox.world import Source, World
 
 logger = logging.getLogger(__name__)
 _PARTS = (
-    auth,
-    glossary,
-    catalog,
-    orders,
-    stac,
-    stac_catalog,
-    processing,
-    assets,
-    storage,
-    inspection,
-    fates,
-    webhooks,
-    controls,
-    api_page,
-    tasking,
-    coverage,
-    budgets,
-    eulas,
-    access,
-    ledger,
+    *(auth, budgets, eulas, access),
+    *(glossary, search, stac_catalog),
+    *(orders, tasking, coverage),
+    *(stac, assets, bucket),
+    *(jobs, webhook_calls),
+    *(controls, fates, ledger, inspection, api_page),
 )
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from up42_pipelines.sandbox import account
-from up42_pipelines.sandbox.paging import PageRequest
-from up42_pipelines.sandbox.problems import bad_request
+from up42_pipelines.sandbox.account import account
+from up42_pipelines.sandbox.core.paging import PageRequest
+from up42_pipelines.sandbox.core.problems import bad_request
 from up42_pipelines.sandbox.routing import is_uuid
 from up42_pipelines.sandbox.world import World
 

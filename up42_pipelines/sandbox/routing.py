@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from up42_pipelines.sandbox import problems, tokens
+from up42_pipelines.sandbox.account import tokens
+from up42_pipelines.sandbox.core import problems
 from up42_pipelines.sandbox.world import World
 
 MAX_BODY_BYTES = 20_000_000

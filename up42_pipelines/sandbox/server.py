@@ -17,7 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from up42_pipelines.sandbox.app import create_app, open_world
-from up42_pipelines.sandbox.webhook_sender import WebhookSender
+from up42_pipelines.sandbox.webhooks.webhook_sender import WebhookSender
 
 HOST = "127.0.0.1"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from up42_pipelines.sandbox.clock import Clock
-from up42_pipelines.sandbox.database import Database
-from up42_pipelines.sandbox.faults import FaultBook
-from up42_pipelines.sandbox.products import Collection, DataProduct
-from up42_pipelines.sandbox.scenes import Scene
+from up42_pipelines.sandbox.catalog.products import Collection, DataProduct
+from up42_pipelines.sandbox.control.faults import FaultBook
+from up42_pipelines.sandbox.core.clock import Clock
+from up42_pipelines.sandbox.core.database import Database
+from up42_pipelines.sandbox.imagery.scenes import Scene
 
 
 class Source(Protocol):

@@ -1,0 +1,1 @@
+"""Who buys, with what, and whether they may."""

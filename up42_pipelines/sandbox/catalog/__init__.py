@@ -1,0 +1,1 @@
+"""What is on sale, and finding it."""

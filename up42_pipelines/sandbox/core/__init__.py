@@ -1,0 +1,1 @@
+"""What every part stands on: database, time, chance, geometry, pages, error bodies."""

@@ -1,0 +1,1 @@
+"""Where scenes come from: made up, or a folder of rasters."""

@@ -1,0 +1,1 @@
+"""Orders, archive and tasking, from estimate to the end of their lives."""

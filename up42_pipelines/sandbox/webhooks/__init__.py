@@ -1,0 +1,1 @@
+"""Reporting changes to those who asked."""
