@@ -76,9 +76,11 @@ def start_sandbox(tmp_path_factory) -> Iterator[Callable[..., SandboxProcess]]:
         return started[-1]
 
     yield start
-    for sandbox in started:
-        if sandbox.process.poll() is None:
-            sandbox.stop()
+    running = [sandbox for sandbox in started if sandbox.process.poll() is None]
+    for sandbox in running:
+        sandbox.process.terminate()  # all at once, then wait for each
+    for sandbox in running:
+        sandbox.stop()
 
 
 @pytest.fixture

@@ -52,7 +52,8 @@ class Database:
             self.close()
             raise StateOutdated(
                 f"{folder} holds the state of another version of the sandbox ({version}, this one writes"
-                f" {tables.VERSION}). Give this one a folder of its own, or delete that one."
+                f" {tables.VERSION}). Give this one a folder of its own, or delete that one together with the lake and"
+                " the Dagster instance that were filled from it: for the demo, the whole of .demo or .dev."
             )
 
     def _furnish(self) -> None:
