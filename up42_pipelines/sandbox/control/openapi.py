@@ -20,7 +20,7 @@ _INFO = {
     "description": (
         "A local UP42 for developing and testing: it speaks UP42's wire contract and is not UP42.\n\n"
         f"**Authorize**: user `{account.USERNAME}`, password `{account.PASSWORD}`, client `up42-sdk`"
-        " in the request body. A token lasts five minutes. The id of the workspace is"
+        ". A token lasts five minutes. The id of the workspace is"
         f" `{account.WORKSPACE_ID}`."
     ),
 }
