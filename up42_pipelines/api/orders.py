@@ -262,6 +262,7 @@ class Orders:
         Raises:
             ApiError: UP42 refused, mostly because it is too late.
             AnswerLost: it may have been cancelled; `get` tells.
+            Unreachable: nothing was sent.
         """
         answer = Cancellation.parse(self._transport.json("POST", f"{_path(order_id)}/cancellation", once=True))
         return answer.status
