@@ -53,6 +53,15 @@ def test_make_gives_the_command_line_what_it_takes(target):
     main.commands[name].make_context(name, options)
 
 
+@pytest.mark.parametrize("environment", [".venv-sdk", ".venv-stac"])
+def test_make_test_makes_the_judges_environments(environment):
+    """Without them their tests skip, and nobody would notice."""
+    said = subprocess.run(
+        ["make", "--just-print", "--always-make", "test"], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout
+    assert re.search(rf"pip sync .*--python {re.escape(environment)}/bin/python", said)
+
+
 @pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md"])
 def test_links_point_to_files(document):
     text = (PROJECT / document).read_text()

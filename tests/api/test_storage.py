@@ -171,6 +171,12 @@ class TestSearch:
 
 
 class TestSearchOnTheWire:
+    @pytest.mark.parametrize("answer", [[], {}, {"properties": None}, {"properties": ["id"]}])
+    def test_queryables_of_another_shape_are_told(self, script, scripted, answer):
+        script.on(f"{STAC_PATH}queryables", (200, answer, {}))
+        with pytest.raises(UnexpectedAnswer, match="queryables"):
+            scripted.queryables()
+
     def test_pages_are_followed_as_they_are_consumed(self, script, scripted):
         following = {"limit": 2, "token": "next:b"}
         script.on(

@@ -146,8 +146,10 @@ class TestOnTheWire:
         webhooks.delete("h-1")
         assert [one["method"] for one in script.requests(f"{PATH}/h-1")] == ["DELETE", "DELETE"]
 
-    def test_delete_what_is_gone(self, webhooks):
+    def test_delete_what_is_gone(self, script, webhooks):
+        script.on(f"{PATH}/h-1", (404, {}, {}))
         webhooks.delete("h-1")
+        assert [one["method"] for one in script.requests(f"{PATH}/h-1")] == ["DELETE"]
 
     def test_a_delete_that_was_refused_is_told(self, script, webhooks):
         script.on(f"{PATH}/h-1", (403, {}, {}))

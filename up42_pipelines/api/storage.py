@@ -50,7 +50,9 @@ class Storage:
     def queryables(self) -> dict[str, Any]:
         """The names that a filter of `search` may use, with their types; shorter than the item's property names."""
         body = self._transport.json("GET", f"{STAC_PATH}queryables")
-        properties: dict[str, Any] = body.get("properties", {})
+        properties = body.get("properties") if isinstance(body, dict) else None
+        if not isinstance(properties, dict):
+            raise UnexpectedAnswer(f"UP42 sent queryables without `properties`: {body!r:.200}.")
         return properties
 
     def search(

@@ -33,6 +33,7 @@ CREATE TABLE orders (
 CREATE INDEX orders_of_scene ON orders (scene_id, product_id);
 CREATE TABLE order_events (order_id TEXT NOT NULL REFERENCES orders (id), at INTEGER NOT NULL, step INTEGER NOT NULL,
     status TEXT NOT NULL, sub_status TEXT, PRIMARY KEY (order_id, at, step)) STRICT, WITHOUT ROWID;
+CREATE INDEX order_events_by_time ON order_events (at);
 CREATE TABLE studies (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, order_id TEXT NOT NULL REFERENCES orders (id),
     created_at INTEGER NOT NULL, options TEXT NOT NULL, accepted_option_id TEXT, decided_at INTEGER) STRICT;
@@ -46,6 +47,7 @@ CREATE TABLE jobs (
     credits INTEGER NOT NULL, errors TEXT, budget_id TEXT, created_at INTEGER NOT NULL) STRICT;
 CREATE TABLE job_events (job_id TEXT NOT NULL REFERENCES jobs (id), at INTEGER NOT NULL, step INTEGER NOT NULL,
     status TEXT NOT NULL, PRIMARY KEY (job_id, at, step)) STRICT, WITHOUT ROWID;
+CREATE INDEX job_events_by_time ON job_events (at);
 
 CREATE TABLE deliveries (
     number INTEGER PRIMARY KEY AUTOINCREMENT, asset_id TEXT NOT NULL UNIQUE, order_id TEXT REFERENCES orders (id),
