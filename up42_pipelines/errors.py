@@ -99,6 +99,10 @@ class Unreachable(Up42Error):
     """No connection to UP42: the request was certainly not carried out."""
 
 
+class TooLate(Unreachable):
+    """The request had to leave by a certain time and did not: it was not carried out."""
+
+
 class AnswerLost(Up42Error):
     """The request left and no answer came back: it may have been carried out."""
 
@@ -168,11 +172,49 @@ class OrderRefused(Up42Error):
 
 
 class BudgetExceeded(OrderRefused):
-    """An order was not placed because it would cost more than allowed."""
+    """An order was not placed because it would cost more than allowed.
+
+    Attributes:
+        ceiling: the ceiling that does not hold: order, run, partition, month or pipeline; None when not told.
+        limit: that ceiling, in credits.
+        committed: what other purchases have committed under it, in credits.
+        asked: what the order would cost, in credits.
+        left: what is left under the ceiling, in credits.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        ceiling: str | None = None,
+        limit: float | None = None,
+        committed: int | None = None,
+        asked: int | None = None,
+        left: float | None = None,
+    ) -> None:
+        self.ceiling, self.limit, self.committed, self.asked, self.left = ceiling, limit, committed, asked, left
+        super().__init__(message)
+
+
+class ApprovalRequired(OrderRefused):
+    """An order waits for a person, because of its price; nothing was placed.
+
+    Attributes:
+        key: the order key to approve.
+        credits: the estimate.
+    """
+
+    def __init__(self, message: str, *, key: str, credits: int) -> None:
+        self.key, self.credits = key, credits
+        super().__init__(message)
 
 
 class OrderUnclear(Up42Error):
     """UP42 may or may not have taken an order; a re-run looks it up again before it would place anything."""
+
+
+class OrderContradicted(OrderUnclear):
+    """UP42 and the lake, or an order and its tags, say different things. Nothing is bought until a person looks."""
 
 
 # --- the lake ---------------------------------------------------------------------------------------------------------

@@ -121,6 +121,29 @@ class TestSandbox:
         found = orders.list(order_ids=[placed[3], placed[0], NOBODY], page_size=1)
         assert [order.id for order in found] == [placed[3], placed[0]]
 
+    def test_tags_and_names_with_special_characters_are_found_as_they_are_written(
+        self, orders, client, scenes_at, order_input
+    ):
+        """Tags as a pipeline writes them; those of the first order begin like those of the second."""
+        tags = [
+            ("key:0a1b", "pipeline:air:20port", "partition:air:20port/berlin-1/2026-06-01"),
+            ("key:0a1b2", "pipeline:air:20port.x", "partition:air:20port/berlin-1/2026-06-01.x"),
+        ]
+        names = ["50%_of [air|port] + a&b=c?#1", "50% of [air|port] + a&b=c?#12"]
+        scene = scenes_at(client, AREA)[0]
+        ids = [
+            orders.place(order_input(client, AREA, scene=scene, name=name, tags=own)).results[0].id
+            for name, own in zip(names, tags, strict=True)
+        ]
+        for order_id, name, own in zip(ids, names, tags, strict=True):
+            for tag in own:
+                assert [order.id for order in orders.list(tags=[tag])] == [order_id]
+            assert [order.id for order in orders.list(display_name=name)] == [order_id]
+        assert [order.id for order in orders.list(display_name="[air|port] + a&b=c?#1")] == ids[::-1]
+        assert [order.id for order in orders.list(tags=["key:0a1b", "key:0a1b2"])] == ids[::-1]
+        for near in ("key:0a1", "key:0A1B", "key", "0a1b", "key:", "key:0a1b,key:0a1b2"):
+            assert list(orders.list(tags=[near])) == []
+
     @pytest.mark.usefixtures("placed")
     def test_everything_of_the_workspace(self, orders, slow_sandbox):
         assert {order.id for order in orders.list(page_size=7)} == {one["id"] for one in slow_sandbox.ledger()}

@@ -93,6 +93,28 @@ class TestSpringPages:
         assert set(ids(rows(*(number for number in range(there) if number not in leaving)))) <= set(found)
         assert len(set(found)) == len(found)
 
+    @QUICK
+    @given(
+        there=st.integers(0, 12),
+        size=st.integers(1, 5),
+        changes=st.lists(st.tuples(st.integers(0, 4), st.sets(st.integers(0, 11), max_size=4)), max_size=4),
+    )
+    def test_newest_first_nothing_is_missed_when_rows_arrive_and_leave_at_once(self, there, size, changes):
+        """New rows come first. Then a row moves up to a page that was read only when more leave than arrive: it shows.
+
+        Oldest first, what arrives at the end would make up for what leaves, and nobody could notice.
+        """
+
+        def change(turn, count, leaving):
+            new, gone = rows(*(f"new{turn}.{number}" for number in range(count))), rows(*leaving)
+            return lambda now: [*new, *(row for row in now if row not in gone)]
+
+        listed = Rows(rows(*range(there)), [change(turn, *one) for turn, one in enumerate(changes)])
+        found = ids(spring_pages(listed.fetch, size=size))
+        left = {number for _, leaving in changes for number in leaving}
+        assert {str(number) for number in range(there) if number not in left} <= set(found)
+        assert len(set(found)) == len(found)
+
     def test_what_left_costs_a_second_reading_and_no_third(self):
         listed = Rows(rows(*range(6)), [lambda now: now[1:]])
         assert ids(spring_pages(listed.fetch, size=3)) == ["0", "1", "2", "4", "5", "3"]

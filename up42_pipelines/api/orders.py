@@ -182,18 +182,23 @@ class Orders:
         """What placing would cost; free, and safe to repeat."""
         return Estimate.parse(self._transport.json("POST", "/v2/orders/estimate", json=order.to_json()))
 
-    def place(self, order: OrderInput) -> Placement:
+    def place(self, order: OrderInput, *, not_after: float | None = None) -> Placement:
         """Place one order per feature: spends credits. Sent once; never to be repeated blindly.
+
+        Args:
+            order: what to buy.
+            not_after: the last instant of `time.monotonic` at which the request may leave; see `Transport.send`.
 
         Raises:
             LegalBlock: a EULA is not accepted, or the collection is restricted.
             ApiError: UP42 refused; nothing was bought, unless it is a `ServerProblem`: then nobody knows.
             Unreachable: nothing was sent.
+            TooLate: it is later than `not_after`; nothing was bought.
             AnswerLost: nobody knows whether the order exists.
         """
-        query = {"workspaceId": self._workspace_id()}
+        query, body = {"workspaceId": self._workspace_id()}, order.to_json()
         return Placement.parse(
-            self._transport.json("POST", "/v2/orders", params=query, json=order.to_json(), once=True)
+            self._transport.json("POST", "/v2/orders", params=query, json=body, once=True, not_after=not_after)
         )
 
     def get(self, order_id: str) -> Order:

@@ -242,22 +242,32 @@ class Processing:
         body = {"inputs": dict(inputs)}
         return Cost.parse(self._transport.json("POST", f"{_process_path(process_id)}/cost", json=body))
 
-    def execute(self, process_id: str, inputs: Mapping[str, Any], *, budget_id: str | None = None) -> Job:
+    def execute(
+        self,
+        process_id: str,
+        inputs: Mapping[str, Any],
+        *,
+        budget_id: str | None = None,
+        not_after: float | None = None,
+    ) -> Job:
         """Start a job: spends credits when it succeeds. Sent once; never to be repeated blindly.
 
         Args:
             process_id: the process.
             inputs: `title` and the self hrefs of STAC items, as the process describes.
             budget_id: the budget that pays.
+            not_after: the last instant of `time.monotonic` at which the request may leave; see `Transport.send`.
 
         Raises:
             ApiError: UP42 refused; nothing was started, unless it is a `ServerProblem`: then nobody knows.
             Unreachable: nothing was sent.
+            TooLate: it is later than `not_after`; nothing was started.
             AnswerLost: nobody knows whether the job exists.
         """
         query = given({"workspaceId": self._workspace_id(), "budgetId": budget_id})
         path = f"{_process_path(process_id)}/execution"
-        return Job.parse(self._transport.json("POST", path, params=query, json={"inputs": dict(inputs)}, once=True))
+        body = {"inputs": dict(inputs)}
+        return Job.parse(self._transport.json("POST", path, params=query, json=body, once=True, not_after=not_after))
 
     def job(self, job_id: str) -> Job:
         """One job.

@@ -19,7 +19,7 @@ from up42_pipelines import __version__
 from up42_pipelines.api.auth import CLIENT_ID, TOKEN_PATH, Credentials, Token, TokenSource
 from up42_pipelines.api.problems import error_of, legacy_error_of
 from up42_pipelines.api.regions import Hosts
-from up42_pipelines.errors import AnswerLost, UnexpectedAnswer, Unreachable, WrongCredentials
+from up42_pipelines.errors import AnswerLost, TooLate, UnexpectedAnswer, Unreachable, WrongCredentials
 
 USER_AGENT = f"up42-pipelines/{__version__}"
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
@@ -53,7 +53,7 @@ class Transport:
         hosts: base URLs.
         credentials: whose account is used. No request is made before the first call.
         patience: time-outs and retries.
-        clock: seconds, monotonic; decides when a token is renewed.
+        clock: seconds, monotonic; decides when a token is renewed and what is too late.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Transport:
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.hosts, self._credentials = hosts, credentials
+        self.hosts, self._credentials, self._clock = hosts, credentials, clock
         self.patience = patience or Patience()
         self._tokens = TokenSource(self._fetch_token, clock=clock)
         self._retry = _Retry(
@@ -77,9 +77,7 @@ class Transport:
             retry_after_max=self.patience.longest_pause_s,  # type: ignore[arg-type]  # seconds; fractions work
             raise_on_status=False,
         )
-        # A session has one retry rule per URL prefix, hence two sessions: safe calls and calls that go out once.
-        self._retrying = _session(self._retry)
-        self._once = _session(_Retry(total=0, raise_on_status=False))
+        self._session = _session(self._retry)
 
     def __repr__(self) -> str:
         return f"Transport({self.hosts.api})"
@@ -93,6 +91,7 @@ class Transport:
         json: Any = None,
         headers: Mapping[str, str] | None = None,
         once: bool = False,
+        not_after: float | None = None,
     ) -> requests.Response:
         """Send one request with the bearer token and return the 2xx answer.
 
@@ -105,16 +104,22 @@ class Transport:
             json: body.
             headers: further headers.
             once: for calls that spend money: sent a single time, redirects not followed, never retried.
+            not_after: for calls sent once: the last instant of `time.monotonic` at which it may leave. Looked at when
+                the token is there; the connection then takes up to `Patience.connect_s` per address, and as much for
+                TLS.
 
         Raises:
             ApiError: any answer outside 2xx, as its subclass for the status.
             Unreachable: no connection, or no token; the request was not carried out.
+            TooLate: it is later than `not_after`; the request was not carried out.
             AnswerLost: the connection broke or timed out after the request left.
         """
         url = f"{self.hosts.api}{target}" if target.startswith("/") else target
         ours = _origin(url) in (_origin(self.hosts.api), _origin(self.hosts.auth))
 
         def exchange(token: str | None) -> requests.Response:
+            if not_after is not None and (late_s := self._clock() - not_after) > 0:
+                raise TooLate(_too_late(method, url, late_s))
             sent = {**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
             return self._exchange(method, url, params=params, json=json, headers=sent, once=once)
 
@@ -146,8 +151,7 @@ class Transport:
 
     def close(self) -> None:
         """Close idle connections; the transport can still be used afterwards."""
-        self._retrying.close()
-        self._once.close()
+        self._session.close()
 
     def _fetch_token(self) -> Token:
         form = {
@@ -196,9 +200,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         once: bool = False,
     ) -> requests.Response:
-        session = self._once if once else self._retrying
-
-        def request() -> requests.Response:
+        def request(session: requests.Session) -> requests.Response:
             return session.request(
                 method,
                 url,
@@ -211,7 +213,12 @@ class Transport:
             )
 
         try:
-            return request() if once else self._whole(method, url, request)
+            if not once:
+                return self._whole(method, url, lambda: request(self._session))
+            # On a connection of its own: one that lay idle may be gone without notice, and whether a request that went
+            # out on it was carried out, nobody could tell.
+            with _session(_Retry(total=0, raise_on_status=False)) as session:
+                return request(session)
         except (requests.exceptions.ConnectTimeout, MissingSchema, InvalidSchema, InvalidURL) as error:
             raise Unreachable(_not_reached(method, url, error)) from error
         except requests.exceptions.ConnectionError as error:
@@ -281,6 +288,13 @@ def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
 def _not_reached(method: str, url: str, error: Exception) -> str:
     why = _reason(error)
     return f"{method} {url}: UP42 cannot be reached ({why}). Check the network and the base URL; nothing was sent."
+
+
+def _too_late(method: str, url: str, late_s: float) -> str:
+    return (
+        f"{method} {url}: not sent, because it could only leave {late_s:.1f} s after the last moment for it; "
+        "nothing was carried out. Look again whether it is still wanted before it is tried anew."
+    )
 
 
 def _lost(method: str, url: str, error: Exception) -> str:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from up42_pipelines.sandbox.account import tokens
 from up42_pipelines.sandbox.core import problems
+from up42_pipelines.sandbox.core.clock import SECOND
 from up42_pipelines.sandbox.world import World
 
 MAX_BODY_BYTES = 20_000_000
@@ -37,6 +38,12 @@ class Call:
     def path(self) -> str:
         """Path of the request."""
         return self.request.url.path
+
+    @property
+    def list_lag(self) -> int:
+        """How long a list hides what was placed, microseconds; above 0 only where a fault asks for it."""
+        seconds: float = self.request.scope["state"].get("list_lag_s", 0)
+        return round(seconds * SECOND)
 
     def query(self, name: str) -> str | None:
         """Return a query parameter, None when absent."""

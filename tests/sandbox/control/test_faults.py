@@ -312,6 +312,8 @@ def test_rules_are_listed_with_what_is_left_and_logged(faulty, inject):
         ({"faults": [{"kind": "delay", "seconds": "1"}]}, "faults[0].seconds: "),
         ({"faults": [{"kind": "delay", "seconds": True}]}, "faults[0].seconds: "),
         ({"faults": [{"kind": "drop_before", "seconds": 1}]}, "faults[0].seconds: "),
+        ({"faults": [{"kind": "list_lag"}]}, "faults[0].seconds: "),
+        ({"faults": [{"kind": "list_lag", "seconds": -1}]}, "faults[0].seconds: "),
         ({"faults": [{"kind": "drop_before", "times": 0}]}, "faults[0].times: "),
         ({"faults": [{"kind": "drop_before", "times": 1.5}]}, "faults[0].times: "),
         ({"faults": [{"kind": "drop_before", "skip": -1}]}, "faults[0].skip: "),

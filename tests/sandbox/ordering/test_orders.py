@@ -279,12 +279,13 @@ def test_an_order_can_be_canceled_before_it_is_placed_only(slow, sandbox, take_s
     assert sandbox.status(done) == "FULFILLED"
 
 
-def test_the_ledger_knows_every_purchase(sandbox, take_scene):
+def test_the_ledger_knows_every_purchase(sandbox, take_scene, aoi):
     scene = take_scene()
     ids = [sandbox.place(scene.id, tags=["twice"], name="same again") for _ in range(2)]
     entries = [order for order in sandbox.get("/sandbox/ledger").json()["orders"] if order["sceneId"] == scene.id]
     assert [entry["id"] for entry in entries] == ids
     assert all(entry["credits"] > 0 and entry["tags"] == ["twice"] for entry in entries)
+    assert all(entry["geometry"] == aoi for entry in entries)
     assert {"id", "status", "tags", "displayName", "sceneId", "credits", "createdAt"} <= set(entries[0])
 
 

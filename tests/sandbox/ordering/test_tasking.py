@@ -118,6 +118,7 @@ def test_an_order_shows_what_was_asked_for_and_the_forms_defaults(desk, aoi):
         "maxIncidenceAngle": 30,
         "geometricProcessing": "ortho",
     }
+    assert desk.ledger(order_id)["geometry"] == aoi
     stereo = desk.order(desk.place(acquisitionMode="stereo", minBH=0.3, maxBH=0.5))["orderDetails"]
     assert (stereo["acquisitionMode"], stereo["minBH"], stereo["maxBH"]) == ("stereo", 0.3, 0.5)
     assert desk.listed(STUDIES, orderId=order_id) == []

@@ -18,6 +18,7 @@ from up42_pipelines.sandbox.control.fault_rules import (
     DelayFault,
     Fault,
     FlipByteFault,
+    ListLagFault,
     SlowFault,
     StatusFault,
     TruncateFault,
@@ -109,6 +110,12 @@ async def changed_etag(changes: int, app: ASGIApp, scope: Scope, receive: Receiv
     await app({**scope, "headers": headers}, receive, renamed)
 
 
+async def list_lag(rule: ListLagFault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Tell the list what to leave out (see `Call.list_lag`); of several rules the longest lag counts."""
+    seconds = max(rule.seconds, scope["state"].get("list_lag_s", 0))
+    await app({**scope, "state": {**scope["state"], "list_lag_s": seconds}}, receive, send)
+
+
 async def extra_fields(_rule: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Add fields that nobody knows."""
     await app(scope, receive, _rewriting_json(fault_answers.with_extra_fields, send))
@@ -189,6 +196,7 @@ EFFECTS: dict[str, Callable[..., Awaitable[None]]] = {
         status,
         expired_url,
         no_range,
+        list_lag,
         extra_fields,
         unknown_status,
         flip_byte,

@@ -11,7 +11,17 @@ from up42_pipelines.sandbox.control.faults import ENDING
 from up42_pipelines.sandbox.world import World
 
 OWN_PATHS = "/sandbox/"
-_STAGES = ("no_range", "unknown_status", "extra_fields", "flip_byte", "truncate", "wrong_length", "slow", "delay")
+_STAGES = (
+    "list_lag",
+    "no_range",
+    "unknown_status",
+    "extra_fields",
+    "flip_byte",
+    "truncate",
+    "wrong_length",
+    "slow",
+    "delay",
+)
 """In which order an answer passes the faults that apply to it: first what it says, then its length, then its pace."""
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from up42_pipelines.sandbox.core.problems import bad_request
 
+LAGGING_LISTS = frozenset({"/v2/orders", "/v2/processing/jobs"})
 Glob = Annotated[str, Field(pattern="^[/*]")]
 
 
@@ -92,6 +93,20 @@ class DelayFault(RequestFault):
     seconds: Annotated[float, Field(ge=0, le=3600)]
 
 
+class ListLagFault(RequestFault):
+    """The lists of orders and of jobs do not show yet what was placed within the last seconds; nothing else differs.
+
+    Without another path both lists are meant; other requests never are.
+    """
+
+    kind: Literal["list_lag"]
+    seconds: Annotated[float, Field(ge=0, le=3600)]
+
+    def matches(self, method: str, path: str) -> bool:
+        """Tell whether a request is meant."""
+        return method == "GET" and path in LAGGING_LISTS and super().matches(method, path)
+
+
 class TruncateFault(RequestFault):
     """Headers as ever, and the connection closed after so many bytes of the body."""
 
@@ -149,6 +164,7 @@ Fault = Annotated[
     | StorageFault
     | StatusFault
     | DelayFault
+    | ListLagFault
     | TruncateFault
     | SlowFault
     | FlipByteFault

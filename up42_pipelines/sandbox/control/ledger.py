@@ -34,6 +34,7 @@ def show(call: Call) -> Response:
 
 
 def _order(row: sqlite3.Row, charges: Charges) -> dict[str, Any]:
+    details = json.loads(row["details"])
     return {
         "id": row["id"],
         "type": row["type"],
@@ -43,6 +44,7 @@ def _order(row: sqlite3.Row, charges: Charges) -> dict[str, Any]:
         "displayName": row["display_name"],
         "dataProductId": row["product_id"],
         "sceneId": row["scene_id"],
+        "geometry": details.get("aoi") or details.get("geometry"),
         "budgetId": row["budget_id"],
         "credits": row["credits"],
         "charges": charges.get(row["id"], []),

@@ -39,10 +39,12 @@ class OrderFilter:
     """Which orders a list shows; everything given must hold, an empty entry restricts nothing.
 
     Attributes:
+        placed_until: the latest time at which they were placed, microseconds since 1970.
         display_name: part of the name, in any case.
         tags: any of them, exactly as written.
     """
 
+    placed_until: int
     workspace_id: str | None = None
     types: Sequence[str] = ()
     statuses: Sequence[str] = ()
@@ -208,6 +210,7 @@ def _current(world: World, tail: str, values: Mapping[str, Any]) -> list[sqlite3
 
 def _where(wanted: OrderFilter) -> Where:
     where = Where()
+    where.clauses.append(f"created_at <= {where.bind(wanted.placed_until)}")
     where.in_workspace(wanted.workspace_id)
     where.any_of("type", wanted.types)
     where.any_of("status", wanted.statuses)

@@ -93,6 +93,7 @@ def list_orders(call: Call) -> Response:
         tags=call.queries("tags"),
         budget_ids=listing.uuids("budgetIds", call.queries("budgetIds")),
         order_ids=listing.uuids("orderIds", call.queries("orderIds")),
+        placed_until=call.world.now() - call.list_lag,
     )
     content, total = order_book.page(call.world, wanted, page)
     return JSONResponse(paging.spring_page(content, total, page))

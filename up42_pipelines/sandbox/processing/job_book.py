@@ -50,9 +50,11 @@ class JobFilter:
     """Which jobs a list shows; everything given must hold, an empty entry restricts nothing.
 
     Attributes:
+        placed_until: the latest time at which they were placed, microseconds since 1970.
         min_duration, max_duration: seconds from start to end, or until now; what has not started has none.
     """
 
+    placed_until: int
     workspace_id: str | None
     process_ids: Sequence[str]
     statuses: Sequence[str]
@@ -191,6 +193,7 @@ def _timestamp(row: sqlite3.Row, column: str) -> str | None:
 
 def _where(wanted: JobFilter) -> Where:
     where = Where()
+    where.clauses.append(f"created_at <= {where.bind(wanted.placed_until)}")
     where.in_workspace(wanted.workspace_id)
     where.any_of("process_id", wanted.process_ids)
     where.any_of("status", wanted.statuses)

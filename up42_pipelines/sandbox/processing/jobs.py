@@ -102,9 +102,8 @@ def list_jobs(call: Call) -> Response:
     if limit < 1:
         raise bad_request("limit must be at least 1")
     start = Place(call.world.now()) if call.query("next") is None else _read_cursor(call)
-    rows, following = job_book.page(
-        call.world, _filter(call), field, start, min(limit, MAX_PAGE_SIZE), descending=direction.lower() == "desc"
-    )
+    wanted, limit = _filter(call, start), min(limit, MAX_PAGE_SIZE)
+    rows, following = job_book.page(call.world, wanted, field, start, limit, descending=direction.lower() == "desc")
     query = [(name, value) for name, value in call.request.query_params.multi_items() if name != "next"]
     links = [{"rel": "self", "href": _href(call.path, query)}]
     if following is not None:
@@ -124,11 +123,12 @@ def _input(call: Call) -> JobInput:
     return process_input.read(call.world, _process(call), call.json_object())
 
 
-def _filter(call: Call) -> JobFilter:
+def _filter(call: Call, start: Place) -> JobFilter:
     def duration(name: str) -> int | None:
         return None if call.query(name) is None else paging.whole_number(name, call.query(name), 0)
 
     return JobFilter(
+        placed_until=start.at - call.list_lag,
         workspace_id=listing.uuid_or_none("workspaceId", call.query("workspaceId")),
         process_ids=_joined(call, "processId"),
         statuses=listing.all_of("status", _joined(call, "status"), [status.value for status in Status]),
