@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import requests
@@ -105,6 +106,45 @@ def sandbox(start_sandbox) -> SandboxProcess:
 def slow_sandbox(start_sandbox) -> SandboxProcess:
     """Orders take their minutes: nothing is delivered while a test runs."""
     return start_sandbox("--speed", "0.01")
+
+
+class ObjectStore(NamedTuple):
+    """An empty bucket, and what reaches it."""
+
+    url: str
+    storage_options: dict[str, Any]
+
+
+@pytest.fixture(scope="module", params=["s3", "gs"])
+def object_store(request) -> Iterator[ObjectStore]:
+    """S3 and Google Cloud Storage as emulators on loopback; both refuse to create what exists, as the real ones do."""
+    script = Path(__file__).parent / "emulators" / {"s3": "s3.py", "gs": "gcs.py"}[request.param]
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        subprocess.Popen(
+            [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as server,
+    ):
+        try:
+            endpoint = server.stdout.readline().strip()
+            assert endpoint, f"{script} did not start"
+            for name, value in {
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_SECRET_ACCESS_KEY": "test",
+                "AWS_EC2_METADATA_DISABLED": "true",
+                # gcsfs would ask a gRPC service about each bucket first, and an emulator has none
+                "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+                "STORAGE_EMULATOR_HOST": endpoint,
+            }.items():
+                environment.setenv(name, value)
+            if request.param == "s3":
+                requests.put(f"{endpoint}/bucket", timeout=10).raise_for_status()
+            else:
+                requests.post(f"{endpoint}/storage/v1/b", json={"name": "bucket"}, timeout=10).raise_for_status()
+            options = {"endpoint_url": endpoint} | ({"token": "anon"} if request.param == "gs" else {})
+            yield ObjectStore(f"{request.param}://bucket", options)
+        finally:
+            server.kill()
 
 
 @pytest.fixture(scope="session")

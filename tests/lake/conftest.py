@@ -6,6 +6,8 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -23,6 +25,7 @@ import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 
+from up42_pipelines.lake import Lake
 from up42_pipelines.lake.raster import closed_world
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -272,3 +275,15 @@ def real_data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no test data at {DATA}")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def race() -> Callable[..., list[Any]]:
+    """`race(verb, lake, **options)`: eight processes at once, see `racers.py`; their answers."""
+
+    def run(verb: str, lake: Lake, storage_options: dict[str, Any] | None = None, **options: Any) -> list[Any]:
+        job = json.dumps([verb, lake.url, storage_options or {}, options])
+        program = [sys.executable, Path(__file__).with_name("racers.py"), job]
+        return json.loads(subprocess.run(program, stdout=subprocess.PIPE, check=True, timeout=60).stdout)
+
+    return run

@@ -5,6 +5,7 @@ from up42_pipelines.lake.cog import Landed, ensure_cog
 from up42_pipelines.lake.content import COG_MEDIA_TYPE
 from up42_pipelines.lake.events import AssetLanded, AssetProgress, AssetSkipped, AssetStarted, LandingEvent
 from up42_pipelines.lake.item import LandedAsset, lake_item
+from up42_pipelines.lake.journal import Journal, Version
 from up42_pipelines.lake.landing import LandedItem, land_item
 from up42_pipelines.lake.names import safe_name
 from up42_pipelines.lake.partial import Received
@@ -19,6 +20,7 @@ __all__ = [
     "AssetProgress",
     "AssetSkipped",
     "AssetStarted",
+    "Journal",
     "Lake",
     "Landed",
     "LandedAsset",
@@ -26,6 +28,7 @@ __all__ = [
     "LandingEvent",
     "RasterInfo",
     "Received",
+    "Version",
     "collection_folder",
     "describe",
     "download",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import secrets
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,14 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from up42_pipelines.errors import LakeError
+from up42_pipelines.lake.local_files import TEMPORARY, create_file, publish_file, remove_if_empty, write_file
 from up42_pipelines.lake.names import check_part
 
-_TEMPORARY = ".part"
+# Backends whose `pipe_file(mode="create")` asks the store itself to refuse: `ifGenerationMatch=0` of Google Cloud
+# Storage, `If-None-Match: *` of S3. Others take the argument and drop it, or look first and write then.
+_CREATE_ONLY_STORES = {"gs", "s3"}
+# memory:// itself looks first and writes then, and its listing stumbles over what another thread removes.
+_MEMORY = threading.Lock()
 
 
 class Lake:
@@ -49,6 +54,7 @@ class Lake:
         self.fs = fs
         self.root: str = root.rstrip("/")
         self.local = isinstance(fs, LocalFileSystem)
+        self._backends = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
 
     def __repr__(self) -> str:
         return f"Lake({self.url!r})"
@@ -93,11 +99,12 @@ class Lake:
         with self._explained("list", path):
             self.fs.invalidate_cache()
             try:
-                entries = self.fs.ls(path, detail=False)
+                with self._undisturbed():
+                    entries = self.fs.ls(path, detail=False)
             except FileNotFoundError:
                 return []
         names = {entry.rstrip("/").rpartition("/")[2] for entry in entries if entry.rstrip("/") != path}
-        return sorted(name for name in names if name and not (name.startswith(".") and name.endswith(_TEMPORARY)))
+        return sorted(name for name in names if name and not (name.startswith(".") and name.endswith(TEMPORARY)))
 
     def read_bytes(self, *parts: str) -> bytes:
         """The object's content.
@@ -129,7 +136,7 @@ class Lake:
         path = self.path(*parts)
         with self._explained("write", path):
             if self.local:
-                _write_local(Path(path), content)
+                write_file(Path(path), content)
             else:
                 self.fs.pipe_file(path, content)
 
@@ -140,8 +147,47 @@ class Lake:
             LakeError: it cannot be written.
             ValueError: the document holds NaN or an infinity, which JSON (RFC 8259, section 6) does not have.
         """
-        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-        self.write_bytes(f"{text}\n".encode(), *parts)
+        self.write_bytes(_encoded(document), *parts)
+
+    def create(self, content: bytes, *parts: str) -> bool:
+        """Write an object that is not there yet, and never replace one; readers see it whole or not at all.
+
+        Of any number of processes that create the same name, one gets True. False can mean that this very call wrote
+        the object: a client library that lost the answer asks again, and is told that the object exists. Who has to
+        know puts something into the content that only this call can have written, and reads it back.
+
+        Returns:
+            Whether the object was written; False when the name was taken.
+
+        Raises:
+            LakeError: the object cannot be written, and then may be there or not; or the lake is on a backend that
+                cannot refuse to replace.
+        """
+        path = self.path(*parts)
+        with self._explained("create", path):
+            if self.local:
+                return create_file(Path(path), content)
+            if "memory" in self._backends:
+                with self._undisturbed():
+                    if self.fs.exists(path):
+                        return False
+                    self.fs.pipe_file(path, content)
+                return True
+            if self._backends & _CREATE_ONLY_STORES:
+                return _create_remote(self.fs, path, content)
+        raise LakeError(
+            f"Lake {self.url}: cannot create {path}: of this backend it is not known whether it refuses when a name is "
+            "taken. Choose a lake in a local folder, or on gs:// or s3://."
+        )
+
+    def create_json(self, document: Any, *parts: str) -> bool:
+        """Write a JSON object that is not there yet, in the form of `write_json`; see `create`.
+
+        Raises:
+            LakeError: as `create`.
+            ValueError: as `write_json`.
+        """
+        return self.create(_encoded(document), *parts)
 
     def publish(self, local_file: Path, *parts: str) -> None:
         """Move a finished local file into the lake, replacing what is there; the file is gone afterwards.
@@ -152,7 +198,7 @@ class Lake:
         path = self.path(*parts)
         with self._explained("write", path):
             if self.local:
-                _publish_local(local_file, Path(path))
+                publish_file(local_file, Path(path))
             else:
                 self.fs.put_file(str(local_file), path)
                 local_file.unlink()
@@ -160,7 +206,7 @@ class Lake:
     def remove(self, *parts: str) -> None:
         """Remove an object; fine when it is not there."""
         path = self.path(*parts)
-        with self._explained("remove", path), suppress(FileNotFoundError):
+        with self._explained("remove", path), suppress(FileNotFoundError), self._undisturbed():
             self.fs.rm_file(path)
 
     @contextmanager
@@ -174,14 +220,14 @@ class Lake:
                 yield Path(scratch)
             return
         folder = Path(self.path(*parts))
-        directory = folder / f".staging.{secrets.token_hex(8)}{_TEMPORARY}"
+        directory = folder / f".staging.{secrets.token_hex(8)}{TEMPORARY}"
         with self._explained("stage files in", str(folder)):
             directory.mkdir(parents=True)
         try:
             yield directory
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-            _remove_if_empty(folder)
+            remove_if_empty(folder)
 
     def check_writable(self) -> None:
         """Write a small object and remove it again.
@@ -189,9 +235,31 @@ class Lake:
         Raises:
             LakeError: the lake does not take it: the folder is read-only or full, or the bucket is not ours.
         """
-        name = f".writable.{secrets.token_hex(8)}{_TEMPORARY}"
+        name = f".writable.{secrets.token_hex(8)}{TEMPORARY}"
         self.write_bytes(b"up42-pipelines was here\n", name)
         self.remove(name)
+
+    def check_create_only(self) -> None:
+        """Find out whether the lake keeps the promise of `create`, with a small object that is removed again.
+
+        Raises:
+            LakeError: it replaces what is there, as some S3-compatible stores and emulators silently do; or it cannot
+                be written.
+        """
+        name = f".create-only.{secrets.token_hex(8)}{TEMPORARY}"
+        self.create(b"first\n", name)
+        replaced = self.create(b"second\n", name)
+        self.remove(name)
+        if replaced:
+            raise LakeError(
+                f"Lake {self.url}: the store was asked to create an object that exists, and replaced it. Two processes "
+                "could both believe that they were first, and buy the same thing twice, so nothing is bought with this "
+                "lake. Choose a local folder or a store that honours conditional writes: Google Cloud Storage, AWS S3, "
+                "or an S3-compatible store that knows `If-None-Match: *`."
+            )
+
+    def _undisturbed(self) -> AbstractContextManager[Any]:
+        return _MEMORY if "memory" in self._backends else nullcontext()
 
     @contextmanager
     def _explained(self, verb: str, path: str) -> Iterator[None]:
@@ -218,60 +286,29 @@ def explain(error: OSError, what: str) -> LakeError:
         errno.ENOTDIR: "A file is where the lake needs a folder: move it away.",
         errno.EEXIST: "A file is where the lake needs a folder: move it away.",
         errno.EISDIR: "A folder is where the lake needs a file: move it away.",
+        errno.EOPNOTSUPP: "Choose a lake on a file system with hard links, or on gs:// or s3://.",
         errno.ENOENT: "Check the lake's URL, and whether somebody removed the object.",
     }.get(error.errno or 0, "Check that the lake can be reached and written, then run again.")
     return LakeError(f"{what}: {error.strerror or str(error) or type(error).__name__}. {advice}")
 
 
-def _write_local(target: Path, content: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _beside(target)
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync(target.parent)
+def _encoded(document: Any) -> bytes:
+    return f"{json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)}\n".encode()
 
 
-def _publish_local(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _sync(source)
+def _create_remote(fs: Any, path: str, content: bytes, conflicts: int = 5) -> bool:
     try:
-        source.replace(target)
+        fs.pipe_file(path, content, mode="create")
+    except FileExistsError:
+        return False
     except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        temporary = _beside(target)
-        try:
-            shutil.copyfile(source, temporary)
-            _sync(temporary)
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        source.unlink()
-    _sync(target.parent)
-
-
-def _beside(target: Path) -> Path:
-    """A temporary name in the same directory, because a rename is atomic only within one file system (rename(2))."""
-    return target.with_name(f".{target.name}.{secrets.token_hex(8)}{_TEMPORARY}")
-
-
-def _sync(path: Path) -> None:
-    """Flush a file, or a directory's entries (without it, a rename can be undone by a power cut: fsync(2))."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):  # not empty, or gone already: both are fine
-        folder.rmdir()
+        answer = getattr(error.__cause__, "response", None) or {}
+        code = answer.get("Error", {}).get("Code")
+        # s3fs raises FileExistsError only where the answer names the failed condition, as AWS does and MinIO does not.
+        if code == "PreconditionFailed":
+            return False
+        # S3 does not decide while another request changes the same object, and wants to be asked again.
+        if code == "ConditionalRequestConflict" and conflicts:
+            return _create_remote(fs, path, content, conflicts - 1)
+        raise
+    return True
