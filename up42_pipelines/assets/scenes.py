@@ -4,20 +4,18 @@ from collections.abc import Sequence
 
 import dagster as dg
 import pystac
-from shapely.geometry import mapping, shape
+from shapely.geometry import shape
 
 from up42_pipelines.api import Scene
 from up42_pipelines.assets.pipeline import Pipeline
+from up42_pipelines.assets.planning import find_scenes
 from up42_pipelines.assets.previews import map_picture, picture, thumbnail
 from up42_pipelines.errors import Up42Error
 from up42_pipelines.failures import explained
 from up42_pipelines.ordering.aoi import Aoi
-from up42_pipelines.ordering.selection import Choice, Selection, select_scenes
-from up42_pipelines.partitions import day_of
+from up42_pipelines.ordering.selection import Selection
 from up42_pipelines.resources import Up42Resource
 
-COVERAGE = "up42:aoi_coverage_percent"
-HOST = "up42:host"
 _MAX_ROWS = 100
 
 
@@ -34,31 +32,17 @@ def scenes_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     )
     def scenes(context: dg.AssetExecutionContext, up42: Up42Resource) -> dg.MaterializeResult[pystac.ItemCollection]:
         with explained(f"Searching scenes for {context.partition_key}"):
-            aoi = pipeline.aoi(context.partition_key)
-            catalog = up42.client.catalog
-            host = catalog.collection(pipeline.collection).host
-            start, end = day_of(context.partition_time_window)
-            found = list(
-                catalog.search(
-                    host, collections=[pipeline.collection], intersects=mapping(aoi.geometry), start=start, end=end
-                )
-            )
-            selection = select_scenes(found, aoi.geometry, pipeline.selection)
+            client = up42.client
+            host = client.catalog.collection(pipeline.collection).host
+            findings = find_scenes(pipeline, client, host, context.partition_key, context.partition_time_window)
+            aoi, found, selection = findings.aoi, findings.found, findings.selection
             context.log.info(f"{len(found)} scenes found, {len(selection.chosen)} chosen")
-            items = pystac.ItemCollection([_item(choice, host) for choice in selection.chosen])
             metadata = _metadata(aoi, found, selection)
             if selection.chosen:
                 metadata = {"quicklook": _quicklook(context, up42, host, selection.chosen[0].scene)} | metadata
-            return dg.MaterializeResult(value=items, metadata=metadata)
+            return dg.MaterializeResult(value=pystac.ItemCollection(findings.items), metadata=metadata)
 
     return scenes
-
-
-def _item(choice: Choice[Scene], host: str) -> pystac.Item:
-    item = choice.scene.to_item()
-    item.properties[COVERAGE] = round(choice.coverage_percent, 3)
-    item.properties[HOST] = host
-    return item
 
 
 def _metadata(aoi: Aoi, found: Sequence[Scene], selection: Selection[Scene]) -> dict[str, dg.MetadataValue]:

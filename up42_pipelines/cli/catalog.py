@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from up42_pipelines.cli.account import with_client
+from up42_pipelines.cli.dry_run import DEFINITIONS, show_dry_run
 from up42_pipelines.cli.exits import FAILED
 from up42_pipelines.cli.output import (
     FEATURE_COLLECTION,
@@ -147,14 +148,47 @@ def search(
 
 
 @click.command(epilog=example("estimate --collection phr --product analytic --scene SCENE_ID --aoi harbour.geojson"))
-@click.option("--collection", "name", required=True, help="For example phr.")
-@click.option("--product", required=True, help="Name or id of one of its data products.")
-@click.option("--scene", required=True, help="Id of a scene, as `search` shows it.")
+@click.option("--collection", "name", help="For example phr.")
+@click.option("--product", help="Name or id of one of its data products.")
+@click.option("--scene", help="Id of a scene, as `search` shows it.")
 @click.option("--aoi", "aoi_file", type=_AOI, help="GeoJSON file; for products that are sold by area.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Repeatable; the value may be JSON.")
+@click.option("--partitions", metavar="A..B", help="Days or partition keys of a pipeline, instead of all the above.")
+@click.option("--pipeline", help="Name of the pipeline, where there are several.")
+@click.option("-m", "--module", help=f"Python module with the Dagster definitions [default: {DEFINITIONS}].")
 @json_option
-@with_client
+@click.pass_context
 def estimate(
+    context: click.Context,
+    /,
+    partitions: str | None,
+    pipeline: str | None,
+    module: str | None,
+    out: Output,
+    **order: Any,
+) -> None:
+    """Check an order, and ask for its price. Spends nothing.
+
+    What would be ordered is compared with the order form of the data product first.
+
+    With --partitions: what a pipeline would find, order and pay for a range of its partitions, such as
+    2026-06-01..2026-06-10 (all AOIs) or 'berlin|2026-06-01..berlin|2026-06-10'. What is ordered already costs nothing.
+    """
+    if partitions is not None:
+        if any(order.values()):
+            raise click.UsageError("One order or a pipeline? --partitions takes --pipeline and -m beside it only.")
+        show_dry_run(context.obj, partitions, module=module or DEFINITIONS, pipeline=pipeline, out=out)
+        return
+    if pipeline or module:
+        raise click.UsageError("--pipeline and -m belong to --partitions: give a range of partitions.")
+    needed = {"--collection": order["name"], "--product": order["product"], "--scene": order["scene"]}
+    if missing := [option for option, value in needed.items() if not value]:
+        raise click.UsageError(f"Missing {', '.join(missing)}; or give --partitions for what a pipeline would buy.")
+    context.invoke(_estimate_order, out=out, **order)
+
+
+@with_client
+def _estimate_order(
     client: Up42Client,
     name: str,
     product: str,
@@ -163,10 +197,6 @@ def estimate(
     params: Sequence[str],
     out: Output,
 ) -> None:
-    """Check an order, and ask for its price. Spends nothing.
-
-    What would be ordered is compared with the order form of the data product first.
-    """
     from up42_pipelines.api import OrderInput
 
     given = {**_read_params(params), "id": scene}
