@@ -275,10 +275,16 @@ def test_only_a_reservation_is_released(state):
 
 
 def test_a_late_release_leaves_the_reservation_of_the_next_attempt():
-    first, second = entry(holder="first"), entry(holder="second")
+    first, second = entry(claim=1), entry(claim=4)
     sheet = reserved(reserved(sheet_of(), first), second)
-    assert release(sheet, "a", holder="first") == sheet_of(second)
-    assert release(sheet, "a", holder="second") == sheet_of()
+    assert release(sheet, "a", claim=3) == sheet_of(second)
+    assert release(sheet, "a", claim=4) == release(sheet, "a", claim=9) == sheet_of()
+
+
+@pytest.mark.parametrize("state", EntryState)
+def test_who_was_taken_for_dead_reserves_nothing_over_the_next_attempt(state):
+    sheet = sheet_of(entry(run="r2", credits=70, claim=4, state=state))
+    assert reserved(sheet, entry(run="r1", credits=90, claim=3)) == sheet
 
 
 def test_returned_credits_can_be_spent_again():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from up42_pipelines.errors import ConfigurationError
+from up42_pipelines.uptime import uptime_s
 
 TOKEN_PATH = "/realms/public/protocol/openid-connect/token"  # noqa: S105 - a path, not a secret
 USERINFO_PATH = "/realms/public/protocol/openid-connect/userinfo"
@@ -57,7 +57,7 @@ class TokenSource:
     Threads that find the token expired at the same time cause one request; the others wait for its answer.
     """
 
-    def __init__(self, fetch: Callable[[], Token], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, fetch: Callable[[], Token], *, clock: Callable[[], float] = uptime_s) -> None:
         self._fetch, self._clock = fetch, clock
         self._lock = threading.Lock()
         self._token: Token | None = None

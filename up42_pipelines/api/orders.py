@@ -187,7 +187,7 @@ class Orders:
 
         Args:
             order: what to buy.
-            not_after: the last instant of `time.monotonic` at which the request may leave; see `Transport.send`.
+            not_after: the last instant of `uptime_s` at which the request may leave; see `Transport.send`.
 
         Raises:
             LegalBlock: a EULA is not accepted, or the collection is restricted.

@@ -256,7 +256,7 @@ class Processing:
             process_id: the process.
             inputs: `title` and the self hrefs of STAC items, as the process describes.
             budget_id: the budget that pays.
-            not_after: the last instant of `time.monotonic` at which the request may leave; see `Transport.send`.
+            not_after: the last instant of `uptime_s` at which the request may leave; see `Transport.send`.
 
         Raises:
             ApiError: UP42 refused; nothing was started, unless it is a `ServerProblem`: then nobody knows.

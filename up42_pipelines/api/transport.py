@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
@@ -20,6 +19,7 @@ from up42_pipelines.api.auth import CLIENT_ID, TOKEN_PATH, Credentials, Token, T
 from up42_pipelines.api.problems import error_of, legacy_error_of
 from up42_pipelines.api.regions import Hosts
 from up42_pipelines.errors import AnswerLost, TooLate, UnexpectedAnswer, Unreachable, WrongCredentials
+from up42_pipelines.uptime import uptime_s
 
 USER_AGENT = f"up42-pipelines/{__version__}"
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
@@ -53,7 +53,7 @@ class Transport:
         hosts: base URLs.
         credentials: whose account is used. No request is made before the first call.
         patience: time-outs and retries.
-        clock: seconds, monotonic; decides when a token is renewed and what is too late.
+        clock: seconds that never go back; decides when a token is renewed and what is too late.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Transport:
         credentials: Credentials,
         *,
         patience: Patience | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = uptime_s,
     ) -> None:
         self.hosts, self._credentials, self._clock = hosts, credentials, clock
         self.patience = patience or Patience()
@@ -104,7 +104,7 @@ class Transport:
             json: body.
             headers: further headers.
             once: for calls that spend money: sent a single time, redirects not followed, never retried.
-            not_after: for calls sent once: the last instant of `time.monotonic` at which it may leave. Looked at when
+            not_after: for calls sent once: the last instant of `uptime_s` at which it may leave. Looked at when
                 the token is there; the connection then takes up to `Patience.connect_s` per address, and as much for
                 TLS.
 

@@ -79,7 +79,7 @@ class Entry(BaseModel):
         at: when, in UTC; its calendar month is the month that it counts in.
         state: what is known of it; a state that a newer version wrote is carried, and counts.
         purchase_ids: UP42's ids of what was bought.
-        holder: the attempt that reserved it; tells one reservation of a key from the next.
+        claim: version of the intent under which it was reserved: the fencing token. 0 when nobody reserved it.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -91,7 +91,7 @@ class Entry(BaseModel):
     at: UtcTime
     state: EntryState | str = Field(union_mode="left_to_right")
     purchase_ids: tuple[str, ...] = ()
-    holder: str = ""
+    claim: NonNegativeInt = 0
 
     @property
     def committed(self) -> int:
@@ -186,9 +186,12 @@ def reserve(sheet: Sheet, entry: Entry, ceilings: Ceilings) -> Sheet | Refusal:
     """Put a purchase on the sheet before it is made, if it fits under every ceiling.
 
     An entry of the same key is replaced, whatever its state, and not counted against the new one. A refusal leaves the
-    sheet as it is, with the old entry.
+    sheet as it is, with the old entry. So does an entry that was made under a later claim: whoever asks was taken for
+    dead, and does not come to buy.
     """
     known = sheet.entries.get(entry.key)
+    if known is not None and known.claim > entry.claim:
+        return sheet
     wanted = _over(known, entry.model_copy(update={"state": EntryState.RESERVED}))
     if wanted == known:
         return sheet  # reserved by this very call, whose answer was lost
@@ -226,16 +229,17 @@ def settle(sheet: Sheet, key: str, purchase_ids: tuple[str, ...], credits: int |
     return found(sheet, known.model_copy(update={"purchase_ids": purchase_ids, "credits": price}))
 
 
-def release(sheet: Sheet, key: str, *, holder: str = "") -> Sheet:
+def release(sheet: Sheet, key: str, *, claim: int = 0) -> Sheet:
     """Take a reservation back whose purchase certainly was not made; any other entry stays.
 
     Args:
         sheet: with the reservation.
         key: key of the purchase.
-        holder: the attempt that reserved it. Another one may have reserved the same key since: that stays.
+        claim: the version of the intent up to which reservations end. Somebody may have reserved the same key under a
+            later one since: that stays.
     """
     known = sheet.entries.get(key)
-    if known is None or known.state != EntryState.RESERVED or known.holder != holder:
+    if known is None or known.state != EntryState.RESERVED or known.claim > claim:
         return sheet
     return sheet.model_copy(update={"entries": {other: one for other, one in sheet.entries.items() if other != key}})
 

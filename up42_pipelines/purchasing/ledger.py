@@ -67,11 +67,6 @@ class Ledger:
         reserved = (entry for entry in self.sheet().entries.values() if entry.state == EntryState.RESERVED)
         return sorted(reserved, key=lambda entry: (entry.at, entry.key))
 
-    def holder_of(self, key: str) -> str:
-        """The attempt whose entry the sheet has for a key; empty when it has none."""
-        entry = self.sheet().entries.get(key)
-        return "" if entry is None else entry.holder
-
     def reserve(self, entry: Entry) -> None:
         """Reserve the credits of a purchase; to be done before the request that spends.
 
@@ -97,9 +92,9 @@ class Ledger:
 
         self._change(settled)
 
-    def release(self, key: str, *, holder: str = "") -> None:
-        """Take back the reservation of an attempt that certainly bought nothing (`budget.release`)."""
-        self._change(lambda sheet: budget.release(sheet, key, holder=holder))
+    def release(self, key: str, *, claim: int = 0) -> None:
+        """Take back what was reserved up to this claim, when certainly nothing was bought (`budget.release`)."""
+        self._change(lambda sheet: budget.release(sheet, key, claim=claim))
 
     def returned(self, key: str) -> None:
         """Record that UP42 gave the credits back (`budget.returned`)."""
