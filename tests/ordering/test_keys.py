@@ -6,12 +6,13 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapely.geometry import MultiPolygon, Polygon, box, mapping, shape
+from shapely.geometry import MultiPolygon, Polygon, box, shape
 
 from up42_pipelines.ordering.keys import (
     OrderTags,
@@ -41,12 +42,8 @@ BASE = {
     "generation": 1,
 }
 RICH = {"id": "Größe 1", "options": {"bundle": ["a", 2, None, True], "threshold": 0.5}}
-PINNED = {
-    "clipped": (BASE, "771b604fff979f575fabd10f9108cf05"),
-    "full scene": ({**BASE, "geometry": None}, "4b475da2a8a5e925bd4f6d4f4b660d25"),
-    "several parts and a hole": ({**BASE, "geometry": RINGED, "generation": 3}, "e10a0553288ebd3e548da63994d03e72"),
-    "rich params": ({**BASE, "params": RICH, "pipeline": "Küste / Süd"}, "9c6e33a6882317b7a023320ac97404fc"),
-}
+GOLDEN = Path(__file__).with_name("golden_order_keys.json")
+"""Orders, some of them the same order written otherwise, and their keys."""
 
 
 def key(**changes):
@@ -54,35 +51,40 @@ def key(**changes):
 
 
 class TestOrderKey:
-    @pytest.mark.parametrize("name", PINNED)
-    def test_pinned(self, name):
-        # Another value here means: every order placed so far is bought again.
-        options, expected = PINNED[name]
-        assert order_key(**options) == expected
+    @pytest.mark.parametrize("golden", json.loads(GOLDEN.read_text()), ids=lambda golden: golden["name"])
+    def test_golden(self, golden):
+        # Another key here means: every order placed so far is bought again.
+        options = {name: value for name, value in golden.items() if name not in ("name", "key")}
+        area = options.pop("geometry")
+        assert order_key(**options, geometry=area and shape(area)) == golden["key"]
 
-    def test_the_same_in_another_process_with_another_hash_seed(self):
-        asked = {
-            name: {**options, "geometry": options["geometry"] and mapping(options["geometry"])}
-            for name, (options, _) in PINNED.items()
-        }
+    def test_golden_in_another_process_with_another_hash_seed(self):
         program = """
 import json, sys
 from shapely.geometry import shape
 from up42_pipelines.ordering.keys import order_key
-for name, options in json.load(sys.stdin).items():
-    area = options.pop("geometry")
+for options in json.load(sys.stdin):
+    area, _ = options.pop("geometry"), (options.pop("name"), options.pop("key"))
     print(order_key(**options, geometry=area and shape(area)))
 """
         seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
         done = subprocess.run(
             [sys.executable, "-c", program],
-            input=json.dumps(asked),
+            input=GOLDEN.read_text(),
             env={**os.environ, "PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,
             check=True,
         )
-        assert done.stdout.split() == [expected for _, expected in PINNED.values()]
+        assert done.stdout.split() == [golden["key"] for golden in json.loads(GOLDEN.read_text())]
+
+    def test_golden_says_which_are_the_same(self):
+        """What follows a comma in a name is only another way of writing the same order."""
+        keys: dict[str, set[str]] = {}
+        for golden in json.loads(GOLDEN.read_text()):
+            keys.setdefault(golden["name"].partition(", ")[0], set()).add(golden["key"])
+        assert all(len(same) == 1 for same in keys.values())
+        assert len(set.union(*keys.values())) == len(keys)
 
     def test_is_32_hexadecimal_digits(self):
         assert re.fullmatch(r"[0-9a-f]{32}", key())

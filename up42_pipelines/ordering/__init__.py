@@ -1,1 +1,1 @@
-"""What to buy and buying it once: AOI rules, scene selection, order plans, keys, placement. Knows no Dagster."""
+"""What to buy: AOI rules, scene selection, order plans, keys; orders as something to buy once. Knows no Dagster."""

@@ -26,6 +26,7 @@ class Purpose:
         partition: partition key.
         data_product: id of the data product.
         generation: raised by a person to buy the same things again.
+        budget_id: the UP42 budget that pays; no part of the order key.
     """
 
     workspace_id: str
@@ -33,6 +34,7 @@ class Purpose:
     partition: str
     data_product: str
     generation: int = 1
+    budget_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ class PlannedOrder:
             params=dict(self.params),
             feature_collection={"type": "FeatureCollection", "features": [feature]},
             tags=tags.to_tags(),
+            budget_id=self.purpose.budget_id,
         )
 
 
