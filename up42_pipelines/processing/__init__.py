@@ -1,0 +1,1 @@
+"""Processing jobs as purchases: bought once, within the budget. No Dagster."""

@@ -1,0 +1,95 @@
+"""The name by which a processing job is found again: its key, and the title that carries it inside UP42.
+
+UP42 has no idempotency key, and jobs have no tags. What they have is a title among their inputs, which UP42 keeps and
+lists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+TITLE = "title"
+"""The input that carries the key."""
+
+_LABEL_LENGTH = 100
+"""UP42 refuses some titles (`InvalidTitle`) and does not document how long they may be; the sandbox takes 200."""
+
+_TITLE = re.compile(r"(?P<label>.*) (?P<credits>\d+) credits (?P<key>[0-9a-f]{32})", re.DOTALL)
+
+
+def job_key(
+    *,
+    workspace_id: str,
+    process_id: str,
+    inputs: Mapping[str, Any],
+    pipeline: str,
+    partition: str,
+    generation: int = 1,
+) -> str:
+    """The identity of one job to buy: 32 hexadecimal digits, equal for equal jobs in every process.
+
+    Args:
+        workspace_id: where it is executed.
+        process_id: the process.
+        inputs: links to STAC items and the process's parameters. The title does not matter, nor under which host's
+            name an item is linked.
+        pipeline: name of the pipeline it is bought for.
+        partition: partition it is bought for.
+        generation: raised by a person who wants to buy the same thing again.
+    """
+    canonical = {
+        "workspace": workspace_id,
+        "process": process_id,
+        "inputs": canonical_inputs(inputs),
+        "pipeline": pipeline,
+        "partition": partition,
+        "generation": generation,
+    }
+    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def canonical_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a job's inputs makes it this job: all but the title, with links reduced to their paths."""
+    return {name: _without_host(value) for name, value in inputs.items() if name != TITLE}
+
+
+def _without_host(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_host(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_host(one) for one in value]
+    if isinstance(value, str) and value.startswith(("https://", "http://")):
+        return urlsplit(value).path.rstrip("/")
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobTitle:
+    """What the title of one of our jobs says.
+
+    Attributes:
+        label: for people.
+        key: job key.
+        credits: price estimated when it was executed.
+    """
+
+    label: str
+    key: str
+    credits: int
+
+    def __str__(self) -> str:
+        label = "".join(char if char.isprintable() else " " for char in self.label)
+        return f"{label[:_LABEL_LENGTH]} {self.credits} credits {self.key}"
+
+    @classmethod
+    def read(cls, title: str | None) -> Self | None:
+        """The meaning of a job's title, or None when it is not one of ours."""
+        found = _TITLE.fullmatch(title or "")
+        return None if found is None else cls(label=found["label"], key=found["key"], credits=int(found["credits"]))
