@@ -14,9 +14,18 @@ from typing import Any
 import pytest
 import requests
 from click.testing import CliRunner
+from shapely.geometry import shape
 
 from up42_pipelines.api import OrderInput
 from up42_pipelines.cli import main
+from up42_pipelines.errors import ApprovalRequired
+from up42_pipelines.lake import Lake
+from up42_pipelines.ordering.buyer import order_buyer
+from up42_pipelines.ordering.plan import PlannedOrder, Purpose, plan_order
+from up42_pipelines.ordering.purchase import OrderPurchase
+from up42_pipelines.purchasing.approval import Approvals
+from up42_pipelines.purchasing.budget import Ceilings
+from up42_pipelines.purchasing.buying import Buyer
 
 PROJECT = Path(__file__).resolve().parents[2]
 AOI_FILE = PROJECT / "assets_defs" / "aois" / "berlin.geojson"
@@ -93,6 +102,55 @@ class Shop:
             feature_collection={"type": "FeatureCollection", "features": [feature]},
         )
         return self.client.orders.place(order).results[0].id
+
+
+class Purchases:
+    """A pipeline that buys the scene of the shop for any partition, and keeps its books in a lake."""
+
+    def __init__(self, shop: Shop, lake: Path, pipeline: str = "optical_archive") -> None:
+        self.shop, self.pipeline, self.lake_url = shop, pipeline, str(lake)
+        self._product = shop.product_id()
+
+    def planned(self, partition: str) -> PlannedOrder:
+        purpose = Purpose(
+            workspace_id=self.shop.client.workspace_id,
+            pipeline=self.pipeline,
+            partition=partition,
+            data_product=self._product,
+        )
+        [planned] = plan_order(purpose, SCENE, [shape(AOI)])
+        return planned
+
+    def buyer(self, *, above: float | None = None) -> Buyer:
+        client = self.shop.client
+        return order_buyer(
+            client.orders,
+            client.account,
+            Lake(self.lake_url),
+            self.pipeline,
+            ceilings=Ceilings(),
+            approvals=Approvals(above=above),
+            run="run",
+        )
+
+    def buy(self, partition: str) -> str:
+        """Buy, and say the order id."""
+        self.shop.control("fates", {"kind": "order", "fate": "fulfilled"})
+        client = self.shop.client
+        return self.buyer().buy(OrderPurchase(self.planned(partition), client.orders, client.account)).id
+
+    def let_wait(self, partition: str) -> str:
+        """Want to buy what needs approval, and say the order key."""
+        client, planned = self.shop.client, self.planned(partition)
+        with pytest.raises(ApprovalRequired):
+            self.buyer(above=0).buy(OrderPurchase(planned, client.orders, client.account))
+        return planned.key
+
+
+@pytest.fixture(scope="session")
+def purchases_at() -> type[Purchases]:
+    """`purchases_at(shop, lake)`: a pipeline's purchases."""
+    return Purchases
 
 
 @pytest.fixture(scope="session")

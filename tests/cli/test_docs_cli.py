@@ -25,8 +25,11 @@ def promise(shown: str) -> re.Pattern[str]:
 class Ids:
     """What the page calls `$ORDER`, `$STUDY` and so on."""
 
-    def __init__(self, shop, wait_for) -> None:
+    def __init__(self, shop, purchases, wait_for) -> None:
         client = shop.client
+        purchases.buy("berlin|2026-06-05")
+        self.key = purchases.let_wait("berlin|2026-06-06")
+        (self.by_hand,) = shop.order("by hand", tags=("by hand",))
         (self.order,) = shop.order("harbour", tags=("harbour",))
         self.tasking_order, decided, undecided = (shop.tasking_order("harbour watch") for _ in range(3))
 
@@ -55,16 +58,18 @@ class Ids:
         return getattr(self, name.lower())
 
 
-def test_every_command_does_what_the_page_says(shop, start_sandbox, cli_of, wait_for, tmp_path, monkeypatch):
+def test_every_command_does_what_the_page_says(
+    shop, start_sandbox, purchases_at, cli_of, wait_for, tmp_path, monkeypatch
+):
     mine = type(shop)(start_sandbox("--speed", "5000"))
-    ids = Ids(mine, wait_for)
+    ids = Ids(mine, purchases_at(mine, tmp_path / "lake"), wait_for)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "berlin.geojson").write_bytes((PROJECT / "assets_defs" / "aois" / "berlin.geojson").read_bytes())
     run = cli_of(mine)
     for command, shown in STEPS:
         program, *arguments = shlex.split(Template(command).substitute(ids))
         assert program == "up42-pipelines"
-        said = run(arguments, env={"UP42_WEBHOOK_SECRET": "secret"})
+        said = run(arguments, env={"UP42_WEBHOOK_SECRET": "secret", "UP42_LAKE_URL": "lake"})
         assert said.code == 0, f"{command}\n{said.stderr}"
         assert promise(shown).fullmatch(said.stdout), f"{command}\n{said.stdout}"
     mine.client.transport.close()

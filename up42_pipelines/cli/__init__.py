@@ -17,6 +17,7 @@ from up42_pipelines.cli.exits import Program
 from up42_pipelines.cli.local import demo, dev, sandbox
 from up42_pipelines.cli.orders import orders
 from up42_pipelines.cli.processing import jobs
+from up42_pipelines.cli.purchases import ledger
 from up42_pipelines.cli.spending import budgets, credits_left
 from up42_pipelines.cli.storage import assets
 from up42_pipelines.cli.tasking import tasking
@@ -44,6 +45,7 @@ for _command in (
     search,
     estimate,
     orders,
+    ledger,
     assets,
     jobs,
     tasking,

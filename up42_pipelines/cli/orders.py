@@ -10,6 +10,7 @@ from rich.text import Text
 
 from up42_pipelines.cli.account import with_client
 from up42_pipelines.cli.consent import confirm, yes_option
+from up42_pipelines.cli.lakes import LAKE_HELP, open_ledger
 from up42_pipelines.cli.output import Column, Output, example, json_option, limit_option, note
 from up42_pipelines.cli.wording import explained, instant
 
@@ -50,7 +51,7 @@ _ITEM_ASSETS: Sequence[Column[tuple[pystac.Item, str]]] = (
 
 @click.group()
 def orders() -> None:
-    """Look at orders, tag them, cancel them."""
+    """Look at orders, tag, cancel, approve, audit and adopt them."""
 
 
 @orders.command("list", epilog=example("orders list --status PLACED --status BEING_FULFILLED --limit 10"))
@@ -119,16 +120,26 @@ def show(client: Up42Client, order_id: str, out: Output) -> None:
 
 @orders.command(epilog=example("orders cancel ORDER_ID"))
 @click.argument("order_id")
+@click.option("--lake", "lake_url", envvar="UP42_LAKE_URL", help=LAKE_HELP)
 @yes_option
 @json_option
 @with_client
-def cancel(client: Up42Client, order_id: str, yes: bool, out: Output) -> None:
-    """Cancel an order that has not reached the provider yet. Prints the order as it is then."""
+def cancel(client: Up42Client, order_id: str, lake_url: str | None, yes: bool, out: Output) -> None:
+    """Cancel an order that has not reached the provider yet. Prints the order as it is then.
+
+    With a lake, the ledger of the pipeline that bought it stops counting its credits.
+    """
+    from up42_pipelines.ordering.cancelling import cancel_order
+    from up42_pipelines.ordering.keys import OrderTags
+
     order = client.orders.get(order_id)
     confirm(f"Cancel order {order.id} ({order.display_name}), which is {order.status}?", yes=yes)
-    client.orders.cancel(order.id)
-    now = client.orders.get(order.id)
+    tags = OrderTags.read(order.tags)
+    ledger = open_ledger(lake_url, tags.pipeline) if lake_url and tags else None
+    now = cancel_order(client.orders, ledger, order.id)
     out.record(now.raw, {"order": now.id, "status": explained(now.status, _style(now))})
+    if tags and not lake_url:
+        note(f"No lake was given: the ledger of {tags.pipeline} counts its credits until the next audit.")
 
 
 @orders.command(epilog=example("orders tag ORDER_ID --add reviewed --remove draft"))
