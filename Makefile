@@ -13,7 +13,7 @@ export UV_NO_CONFIG := 1
 # What Dagster, GDAL and gcsfs would otherwise do behind our back.
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help demo dev test test-fast lint format lock clean
+.PHONY: help demo dev test test-fast chaos lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ test: $(SYNCED) $(SDK) $(STAC) ## the whole suite
 
 test-fast: $(SYNCED) ## the suite without the slow part
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow and not browser"
+
+chaos: $(SYNCED) ## buying, killed at every step and raced for, against the sandbox [N=1000] [RACES=200] [SEED=at random]
+	$(BIN)/python -m tests.chaos.run --schedules $(or $(N),1000) --races $(or $(RACES),200) $(if $(SEED),--seed $(SEED))
 
 lint: $(SYNCED) ## style, types, import layers
 	$(BIN)/ruff check .

@@ -1,0 +1,36 @@
+"""The short form of the chaos suite: one path killed at each of its points, and some of what a seed draws."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTHING = {"duplicate live orders": 0, "lost orders": 0, "credits over ceilings": 0, "left unfinished": 0}
+
+
+def chaos(*options):
+    """Run it; what it printed, and its figures by name."""
+    command = [sys.executable, "-m", "tests.chaos.run", "--seed", "4", "--workers", "3", *options]
+    run = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=110)
+    printed = run.stdout + run.stderr
+    assert run.returncode == 0, printed
+    figures = {name: int(number) for name, number in re.findall(r"^([a-z ]+?) +(\d+)$", run.stdout, re.MULTILINE)}
+    return figures, printed
+
+
+@pytest.mark.slow
+def test_killed_anywhere_nothing_is_bought_twice_or_lost_or_above_a_ceiling():
+    figures, printed = chaos("--paths", "plain", "--schedules", "20", "--races", "0")
+    assert NOTHING.items() <= figures.items(), printed
+    assert figures["kills"] >= figures["points of paths"] > 80, printed
+    assert figures["orders"] >= figures["points of paths"], printed
+
+
+@pytest.mark.slow
+def test_of_eight_processes_that_race_for_one_key_one_buys():
+    figures, printed = chaos("--paths", "--schedules", "0", "--races", "20")
+    assert NOTHING.items() <= figures.items(), printed
+    assert figures["orders"] == figures["races"] == 20, printed
