@@ -9,6 +9,8 @@ from up42_pipelines.assets import Pipeline
 from up42_pipelines.ordering.aoi import load_aois
 from up42_pipelines.ordering.selection import SelectionRules
 from up42_pipelines.partitions import date_by_aoi
+from up42_pipelines.purchasing.budget import Ceilings
+from up42_pipelines.purchasing.protocol import Timing
 
 AOI_FOLDER = Path(__file__).parent / "aois"
 
@@ -21,6 +23,9 @@ def optical_archive() -> Pipeline:
     does not have, so that nothing is bought there by accident).
     UP42_START_DATE: first day (default 2026-06-01). UP42_MAX_SCENES: scenes bought per partition (default 1).
     UP42_MAX_CLOUD_COVER: percent (default 100). UP42_MAX_CREDITS_PER_ORDER: ceiling (default 1000).
+    UP42_MAX_CREDITS_PER_MONTH: ceiling for everything that the pipeline buys in a calendar month (default: none).
+    UP42_LEASE_S, UP42_SETTLING_S: how long buying waits for a process that is dead, and for UP42 to list what it may
+    have taken (default 30 and 120; only a sandbox can do with less, see docs/ordering.md).
     """
     aois = {name: str(path) for name, path in load_aois(os.environ.get("UP42_AOIS") or AOI_FOLDER).items()}
     return Pipeline(
@@ -33,7 +38,15 @@ def optical_archive() -> Pipeline:
             max_cloud_cover_percent=float(os.environ.get("UP42_MAX_CLOUD_COVER", "100")),
             max_scenes=int(os.environ.get("UP42_MAX_SCENES", "1")),
         ),
-        max_credits_per_order=float(os.environ.get("UP42_MAX_CREDITS_PER_ORDER", "1000")),
+        ceilings=Ceilings(
+            order=float(os.environ.get("UP42_MAX_CREDITS_PER_ORDER", "1000")),
+            month=float(month) if (month := os.environ.get("UP42_MAX_CREDITS_PER_MONTH")) else None,
+        ),
+        timing=Timing(
+            lease_s=(lease_s := float(os.environ.get("UP42_LEASE_S", "30"))),
+            start_s=lease_s / 3,
+            settling_s=float(os.environ.get("UP42_SETTLING_S", "120")),
+        ),
         group="optical_archive",
         owners=("team:earth-observation",),
     )

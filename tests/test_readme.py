@@ -21,8 +21,9 @@ def test_the_pipeline_defines_what_the_text_says(tmp_path, monkeypatch):
     (tmp_path / "block.py").write_text(PYTHON[0])
     monkeypatch.chdir(tmp_path)
     repository = runpy.run_path("block.py")["defs"].get_repository_def()
-    assert {"harbours_ingest", "harbours_deliver"} <= {job.name for job in repository.get_all_jobs()}
-    assert [schedule.name for schedule in repository.schedule_defs] == ["harbours_daily"]
+    jobs = {f"harbours_{job}" for job in ("ingest", "approve", "deliver", "audit", "dry_run")}
+    assert jobs <= {job.name for job in repository.get_all_jobs()}
+    assert {schedule.name for schedule in repository.schedule_defs} == {"harbours_daily", "harbours_audit_daily"}
     assert [sensor.name for sensor in repository.sensor_defs] == ["harbours_order_status_sensor"]
 
 

@@ -15,16 +15,22 @@ if TYPE_CHECKING:
     from up42_pipelines.ordering.aoi import AoiLimits, load_aois
     from up42_pipelines.ordering.selection import SelectionRules
     from up42_pipelines.partitions import date_by_aoi
+    from up42_pipelines.purchasing.approval import Approvals
+    from up42_pipelines.purchasing.budget import Ceilings
+    from up42_pipelines.purchasing.protocol import Timing
     from up42_pipelines.resources import LakeResource, Up42Resource
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "AoiLimits": "up42_pipelines.ordering.aoi",
+    "Approvals": "up42_pipelines.purchasing.approval",
+    "Ceilings": "up42_pipelines.purchasing.budget",
     "LakeResource": "up42_pipelines.resources",
     "Pipeline": "up42_pipelines.assets",
     "SelectionRules": "up42_pipelines.ordering.selection",
     "StacIOManager": "up42_pipelines.io_managers",
+    "Timing": "up42_pipelines.purchasing.protocol",
     "Up42Resource": "up42_pipelines.resources",
     "build_ingestion": "up42_pipelines.ingestion",
     "date_by_aoi": "up42_pipelines.partitions",
@@ -33,10 +39,13 @@ _HOMES = {
 
 __all__ = [
     "AoiLimits",
+    "Approvals",
+    "Ceilings",
     "LakeResource",
     "Pipeline",
     "SelectionRules",
     "StacIOManager",
+    "Timing",
     "Up42Resource",
     "build_ingestion",
     "date_by_aoi",

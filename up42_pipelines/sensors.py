@@ -76,7 +76,7 @@ def order_status_sensor(pipeline: Pipeline, *, interval_s: int = 60) -> dg.Senso
 def _busy_partitions(instance: dg.DagsterInstance, pipeline: Pipeline) -> frozenset[str]:
     """Partitions with a run on its way: a second one beside it would fetch the same files twice."""
     runs = instance.get_runs(dg.RunsFilter(statuses=list(ACTIVE)))
-    jobs = {pipeline.ingest_job, pipeline.deliver_job, ASSET_JOB}
+    jobs = {pipeline.ingest_job, pipeline.deliver_job, pipeline.approve_job, ASSET_JOB}
     return frozenset(run.tags[PARTITION_TAG] for run in runs if run.job_name in jobs and PARTITION_TAG in run.tags)
 
 

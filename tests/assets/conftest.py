@@ -15,10 +15,14 @@ from up42_pipelines.assets import Pipeline
 from up42_pipelines.ingestion import build_ingestion
 from up42_pipelines.ordering.selection import SelectionRules
 from up42_pipelines.partitions import date_by_aoi
+from up42_pipelines.purchasing.budget import Ceilings
+from up42_pipelines.purchasing.protocol import Timing
 from up42_pipelines.resources import LakeResource, Up42Resource
 
 SQUARE = [[[13.38, 52.46], [13.40, 52.46], [13.40, 52.475], [13.38, 52.475], [13.38, 52.46]]]
 CHAIN = ("scenes", "orders", "stac_items", "cogs")
+HASTE = Timing(lease_s=2, start_s=1, settling_s=0.5, looks=2, gap_s=0.05, skew_s=0.1, poll_s=0.05)
+"""The sandbox lists an order at once."""
 
 
 class Graph:
@@ -58,6 +62,19 @@ class Graph:
         ) as context:
             return sensor.evaluate_tick(context)
 
+    def audit(self) -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            list(self.defs.assets),
+            selection=[self.pipeline.key("orders_audit")],
+            resources=dict(self.defs.resources),
+            instance=self.instance,
+        )
+
+    def job(self, name: str, **options) -> dg.ExecuteInProcessResult:
+        """Run one of the pipeline's jobs, as its launchpad would."""
+        job = self.defs.get_repository_def().get_job(name)
+        return job.execute_in_process(instance=self.instance, raise_on_error=False, **options)
+
     def metadata(self, name: str, partition: str) -> dict:
         event = self.instance.fetch_materializations(
             dg.AssetRecordsFilter(self.pipeline.key(name), asset_partitions=[partition]), limit=1
@@ -78,6 +95,26 @@ def failure_of(result: dg.ExecuteInProcessResult, step: str) -> str:
     data = event.step_failure_data
     assert data.user_failure_data, f"an exception instead of an explained failure: {data.error}"
     return data.user_failure_data.description
+
+
+def figures(metadata: dict) -> dict:
+    """Metadata as plain values; a table as its rows."""
+    return {
+        name: [dict(row.data) for row in value.records] if isinstance(value, dg.TableMetadataValue) else value.value
+        for name, value in metadata.items()
+    }
+
+
+def check_of(result: dg.ExecuteInProcessResult, name: str) -> tuple[bool, dict]:
+    """Whether a check passed, and what it shows."""
+    [check] = [check for check in result.get_asset_check_evaluations() if check.check_name == name]
+    return check.passed, figures(check.metadata)
+
+
+def failure_metadata(result: dg.ExecuteInProcessResult, step: str) -> dict:
+    """What a failed step shows."""
+    [event] = [e for e in result.all_events if e.is_step_failure and e.step_key == step]
+    return figures(event.step_failure_data.user_failure_data.metadata)
 
 
 @pytest.fixture
@@ -106,6 +143,21 @@ def explain():
 
 
 @pytest.fixture
+def check():
+    return check_of
+
+
+@pytest.fixture
+def shown():
+    return figures
+
+
+@pytest.fixture
+def shown_by_failure():
+    return failure_metadata
+
+
+@pytest.fixture
 def aoi_folder(tmp_path) -> Path:
     folder = tmp_path / "aois"
     folder.mkdir()
@@ -127,7 +179,8 @@ def make_graph(tmp_path, aoi_folder, request):
             collection="sandbox-optical",
             data_product="analytic",
             selection=SelectionRules(max_scenes=1),
-            max_credits_per_order=1000,
+            ceilings=Ceilings(order=1000),
+            timing=HASTE,
         )
         login = {"username": username, "password": password}
         made.append(

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from up42_pipelines.errors import ConfigurationError
+from up42_pipelines.purchasing.budget import Ceilings
 from up42_pipelines.resources import Up42Resource
 
 DAY = "berlin|2026-06-01"
@@ -94,7 +95,7 @@ def test_a_sandbox_killed_in_the_middle_fails_cleanly_and_a_rerun_continues(make
 
 
 def test_too_expensive_is_refused_before_it_is_placed(make_graph, slow_sandbox, explain):
-    graph = make_graph(slow_sandbox, max_credits_per_order=1)
+    graph = make_graph(slow_sandbox, ceilings=Ceilings(order=1))
     result = graph.run(DAY)
     assert "the ceiling per order is 1" in explain(result, "orders")
     assert "Nothing was placed" in explain(result, "orders")
@@ -189,7 +190,7 @@ class TestWithoutAnAccount:
             check=False,
         )
         assert said.returncode == 0, said.stderr
-        assert "['cogs', 'orders', 'scenes', 'stac_items']" in said.stdout
+        assert "['cogs', 'orders', 'orders_audit', 'scenes', 'stac_items']" in said.stdout
 
     def test_importing_the_library_does_no_io_and_configures_no_logging(self):
         script = (

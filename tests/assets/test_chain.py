@@ -148,13 +148,18 @@ def test_definitions_have_everything_people_expect(make_graph, slow_sandbox):
     graph = make_graph(slow_sandbox)
     repository = graph.defs.get_repository_def()
     name = graph.pipeline.name
-    assert {f"{name}_ingest", f"{name}_deliver"} <= {job.name for job in repository.get_all_jobs()}
-    assert [schedule.name for schedule in repository.schedule_defs] == [f"{name}_daily"]
+    jobs = {f"{name}_{job}" for job in ("ingest", "approve", "deliver", "audit", "dry_run")}
+    assert jobs <= {job.name for job in repository.get_all_jobs()}
+    # What spends does not start by itself; what only looks does.
+    assert {schedule.name: schedule.default_status for schedule in repository.schedule_defs} == {
+        f"{name}_daily": dg.DefaultScheduleStatus.STOPPED,
+        f"{name}_audit_daily": dg.DefaultScheduleStatus.RUNNING,
+    }
     [sensor] = repository.sensor_defs
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
-    assert repository.schedule_defs[0].default_status == dg.DefaultScheduleStatus.STOPPED
     for spec in graph.defs.resolve_all_asset_specs():
         assert spec.description
         assert spec.kinds
         assert spec.group_name
-        assert spec.partitions_def == graph.pipeline.partitions
+        audits = spec.key == graph.pipeline.key("orders_audit")
+        assert spec.partitions_def == (None if audits else graph.pipeline.partitions)

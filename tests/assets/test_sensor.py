@@ -103,10 +103,12 @@ def test_requests_follow_what_changed_not_what_exists(make_graph, sandbox, wait_
 
 def test_no_second_run_beside_one_on_its_way(ordered, wait_for):
     first = tick_until_request(ordered, wait_for)[-1]
-    job = ordered.defs.get_repository_def().get_job(ordered.pipeline.deliver_job)
-    run = ordered.instance.create_run_for_job(job, tags={"dagster/partition": DAY}, status=dg.DagsterRunStatus.STARTED)
-    assert not ordered.tick(None).run_requests
-    ordered.instance.delete_run(run.run_id)
+    tags = {"dagster/partition": DAY}
+    for name in (ordered.pipeline.ingest_job, ordered.pipeline.approve_job, ordered.pipeline.deliver_job):
+        job = ordered.defs.get_repository_def().get_job(name)
+        run = ordered.instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+        assert not ordered.tick(None).run_requests, name
+        ordered.instance.delete_run(run.run_id)
     assert ordered.tick(None).run_requests[0].partition_key == first.run_requests[0].partition_key
 
 

@@ -26,7 +26,7 @@ from up42_pipelines.demo.processes import Children
 from up42_pipelines.demo.report import prove, table
 from up42_pipelines.demo.standing import Observer, Standing
 from up42_pipelines.demo.workplace import SANDBOX_PASSWORD, SANDBOX_USER, Workplace
-from up42_pipelines.errors import Up42Error
+from up42_pipelines.errors import AnswerLost, Unreachable, Up42Error
 from up42_pipelines.lake import Lake
 
 PIPELINE = "optical_archive"
@@ -125,11 +125,14 @@ def _watch(
     told: dict[str, str] = {}
     with Live(console=console, refresh_per_second=2, transient=True) as live:
         while time.monotonic() < deadline:
-            if (trouble := children.ended()) is not None:
-                raise Up42Error(f"{trouble} Run the demo again: it continues, and buys nothing twice.")
+            _require_alive(children)
             if submit.poll():
                 raise Up42Error(f"The backfill could not be submitted: {children.last_words('backfill')}")
-            standings = observer.look(places.partition_keys)
+            try:
+                standings = observer.look(places.partition_keys)
+            except (Unreachable, AnswerLost):
+                _require_alive(children)  # a sandbox that has just died explains it better
+                raise
             live.update(table(standings))
             if not console.is_terminal:
                 _tell_changes(standings, told, console)
@@ -138,6 +141,11 @@ def _watch(
             time.sleep(_PAUSE_S)
     submit.wait()
     return standings
+
+
+def _require_alive(children: Children) -> None:
+    if (trouble := children.ended()) is not None:
+        raise Up42Error(f"{trouble} Run the demo again: it continues, and buys nothing twice.")
 
 
 def _tell_changes(standings: Sequence[Standing], told: dict[str, str], console: Console) -> None:
