@@ -20,6 +20,12 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 _KIND_SEED = 1200
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items) -> None:
+    """The slow ones first, or one core waits for them at the end; otherwise in the (random) order that they had."""
+    items.sort(key=lambda item: not ({"slow", "browser"} & {mark.name for mark in item.iter_markers()}))
+
+
 class SandboxProcess:
     """A sandbox started with the product's own command; `state` outlives it."""
 

@@ -170,22 +170,20 @@ class TestAccount:
         assert reason in explain(result, "orders")
         assert SPENDS not in sent
 
-    @pytest.fixture
-    def nearly_broke(self, own_sandbox, access):
-        taken = int(own_sandbox.client().account.balance().credits) - (PRICE - 1)
-        access(credits=-taken)
-        yield
-        access(credits=taken)
-
-    @pytest.mark.usefixtures("nearly_broke")
     def test_a_balance_that_is_too_small_refuses_before_anything_is_sent(
-        self, make_graph, own_sandbox, access, sent, explain, check
+        self, make_graph, start_sandbox, sent, explain, check
     ):
-        graph = make_graph(own_sandbox)
+        sandbox = start_sandbox("--speed", "0.01")  # its own: what other tests have open belongs to the balance, too
+
+        def change(credits):
+            requests.post(f"{sandbox.url}/sandbox/access", json={"credits": credits}, timeout=10).raise_for_status()
+
+        change(PRICE - 1 - int(sandbox.client().account.balance().credits))
+        graph = make_graph(sandbox)
         result = graph.run(DAYS[0], "scenes", "orders")
         assert f"would cost {PRICE} credits; the account has 22" in explain(result, "orders")
         assert SPENDS not in sent
         _, told = check(result, "spend_within_ceilings")
         assert told["credits_committed_pipeline"] == 0
-        access(credits=1)
+        change(1)
         assert graph.run(DAYS[0], "orders").success

@@ -1,10 +1,12 @@
 """What was bought is found again, whatever was lost: Dagster's history, the lake's records, the run that bought it."""
 
 import shutil
+from dataclasses import replace
 
 import dagster as dg
 import pytest
 
+from up42_pipelines.assets.planning import find_scenes, plan_orders, read_offer
 from up42_pipelines.errors import LakeError
 from up42_pipelines.lake import Lake
 from up42_pipelines.ordering.selection import SelectionRules
@@ -153,3 +155,49 @@ def _place_again(client, intent) -> str:
 
     [again] = OrderPurchase.of_intent(intent, client.orders, client.account).place(0, not_after=float("inf"))
     return again
+
+
+class TestPlacedByHand:
+    @pytest.fixture
+    def graph(self, make_graph, slow_sandbox):
+        graph = make_graph(slow_sandbox)
+        graph.run(DAY, "scenes")
+        return graph
+
+    @pytest.fixture
+    def by_hand(self, graph, slow_sandbox):
+        """`by_hand(area)`: an order of the scene that the pipeline has chosen, without anything of ours on it."""
+        client = slow_sandbox.client()
+
+        def place(area=None):
+            offer = read_offer(graph.pipeline, client)
+            window = graph.pipeline.partitions.time_window_for_partition_key(DAY)
+            found = find_scenes(graph.pipeline, client, offer.collection.host, DAY, window)
+            [(_, planned)] = plan_orders(graph.pipeline, offer, client.workspace_id, DAY, found.items)
+            if area is not None:
+                planned = replace(planned, geometry=area(planned.geometry))
+            order = planned.request().model_copy(update={"tags": ("mine",), "display_name": "by hand"})
+            [line] = client.orders.place(order).results
+            return line.id
+
+        return place
+
+    def test_it_is_adopted_and_nothing_is_bought(self, graph, by_hand, sent):
+        order_id = by_hand()
+        sent.clear()
+        assert graph.run(DAY, "orders", config={"adopt": [order_id]}).success
+        assert SPENDS not in sent
+        [order] = graph.orders()
+        assert order["id"] == order_id
+        assert "mine" in order["tags"]
+        sent.clear()
+        assert graph.run(DAY, "orders").success
+        assert SPENDS not in sent
+
+    def test_another_area_is_refused_before_anything_is_bought(self, graph, by_hand, sent, explain):
+        order_id = by_hand(lambda planned: planned.centroid.buffer(0.002))
+        sent.clear()
+        result = graph.run(DAY, "orders", config={"adopt": [order_id]})
+        assert "area that differs" in explain(result, "orders")
+        assert SPENDS not in sent
+        assert graph.orders() == []

@@ -143,9 +143,15 @@ def start_sandbox(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def sandbox(start_sandbox):
-    """The sandbox that most tests share: orders live a tenth of a second."""
+def shared_sandbox(start_sandbox):
     return start_sandbox()
+
+
+@pytest.fixture(scope="module")
+def sandbox(shared_sandbox):
+    """The sandbox that most tests share: orders live a tenth of a second."""
+    shared_sandbox.login()  # a token lives for five minutes, and the suite longer
+    return shared_sandbox
 
 
 @pytest.fixture(scope="session")

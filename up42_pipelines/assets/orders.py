@@ -15,6 +15,7 @@ from up42_pipelines.assets.planning import plan_orders, read_offer
 from up42_pipelines.assets.spend import SPEND_WITHIN_CEILINGS, spend_check, spend_metadata
 from up42_pipelines.errors import ApprovalRequired, BudgetExceeded, ConfigurationError, OrderRefused
 from up42_pipelines.failures import explained
+from up42_pipelines.ordering.adoption import adopt_order, chosen_plan
 from up42_pipelines.ordering.plan import PlannedOrder
 from up42_pipelines.ordering.purchase import OrderPurchase
 from up42_pipelines.purchasing.budget import CeilingName, Sheet, month_of
@@ -39,6 +40,11 @@ class OrdersConfig(dg.Config):
 
     generation: int = Field(
         default=1, ge=1, description="Raise it to buy the same scenes again for this partition, on purpose."
+    )
+    adopt: list[str] = Field(
+        default_factory=list,
+        description="Ids of orders that somebody placed by hand for this partition, for instance in UP42's console. "
+        "They are tagged and count as bought. Each must be one of those that would be placed: product, scene, area.",
     )
     approve_up_to: float | None = Field(
         default=None,
@@ -104,7 +110,10 @@ def orders_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             client = up42.client
             plan = _plan(pipeline, partition, config, scenes, client)
             buyer = pipeline.buyer(client, lake.lake, run=run, tell=context.log.info)
-            _approve(buyer.book, [planned for _, planned in plan], config)
+            wanted = [planned for _, planned in plan]
+            for order_id in config.adopt:
+                _adopt(context.log, client, buyer, wanted, order_id)
+            _approve(buyer.book, wanted, config)
             outcomes = [_outcome(context.log, client, buyer, scene, planned) for scene, planned in plan]
             committed = _committed(buyer.ledger.sheet(), run=run, partition=partition)
         refusals = [one.result for one in outcomes if isinstance(one.result, OrderRefused)]
@@ -129,6 +138,15 @@ def _plan(
         return []
     offer = read_offer(pipeline, client)
     return plan_orders(pipeline, offer, client.workspace_id, partition_key, scenes, generation=config.generation)
+
+
+def _adopt(
+    log: dg.DagsterLogManager, client: Up42Client, buyer: Buyer, wanted: Sequence[PlannedOrder], order_id: str
+) -> None:
+    order = client.orders.get(order_id)
+    planned = chosen_plan(order, wanted)
+    adopt_order(order, planned, buyer=buyer, orders=client.orders, account=client.account)
+    log.info(f"{planned.scene_id}: adopted order {order_id}")
 
 
 def _approve(book: IntentBook, plan: Sequence[PlannedOrder], config: OrdersConfig) -> None:
