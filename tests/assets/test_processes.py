@@ -18,7 +18,7 @@ from up42_pipelines.ordering.keys import OrderTags
 from up42_pipelines.purchasing.intents import IntentBook, State
 
 PROJECT = Path(__file__).resolve().parents[2]
-PARTITIONS = ["berlin|2026-06-01", "berlin|2026-06-04", "lisbon|2026-06-01", "lisbon|2026-06-02"]
+PARTITIONS = ["berlin|2026-06-01", "lisbon|2026-06-01"]
 """The archive has something for each of them."""
 
 RETRIES = """\
