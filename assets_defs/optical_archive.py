@@ -47,6 +47,7 @@ def optical_archive() -> Pipeline:
             start_s=lease_s / 3,
             settling_s=float(os.environ.get("UP42_SETTLING_S", "120")),
         ),
+        bytes_per_pixel=None if "UP42_DATA_PRODUCT" in os.environ else 8,  # the sandbox's: four bands of 16 bit
         group="optical_archive",
         owners=("team:earth-observation",),
     )

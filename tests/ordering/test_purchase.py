@@ -32,8 +32,9 @@ from up42_pipelines.ordering.keys import OrderTags, key_tag
 from up42_pipelines.ordering.plan import Purpose, plan_order
 from up42_pipelines.ordering.purchase import OrderPurchase
 from up42_pipelines.purchasing.approval import Approvals
+from up42_pipelines.purchasing.attempt import Clock
 from up42_pipelines.purchasing.budget import Ceilings
-from up42_pipelines.purchasing.buying import Buyer, Clock
+from up42_pipelines.purchasing.buying import Buyer
 from up42_pipelines.purchasing.intents import IntentBook, State
 from up42_pipelines.purchasing.ledger import Ledger
 from up42_pipelines.purchasing.protocol import Timing

@@ -19,8 +19,8 @@ from up42_pipelines.ordering.plan import Purpose, plan_order
 from up42_pipelines.ordering.purchase import OrderPurchase
 from up42_pipelines.ordering.reconciliation import audit_pipeline, settle, take_up
 from up42_pipelines.purchasing.approval import Approvals
+from up42_pipelines.purchasing.attempt import Clock
 from up42_pipelines.purchasing.budget import Ceilings, Entry, EntryState, Sheet
-from up42_pipelines.purchasing.buying import Clock
 from up42_pipelines.purchasing.intents import State
 from up42_pipelines.purchasing.protocol import Timing
 

@@ -12,8 +12,9 @@ import pytest
 from up42_pipelines.errors import AnswerLost, NotFound, OrderRefused, TooLate
 from up42_pipelines.lake import Lake
 from up42_pipelines.purchasing.approval import Approvals
+from up42_pipelines.purchasing.attempt import Clock
 from up42_pipelines.purchasing.budget import Ceilings
-from up42_pipelines.purchasing.buying import Buyer, Clock
+from up42_pipelines.purchasing.buying import Buyer
 from up42_pipelines.purchasing.intents import IntentBook
 from up42_pipelines.purchasing.ledger import Ledger
 from up42_pipelines.purchasing.protocol import Found, Timing
@@ -111,7 +112,7 @@ class Shop:
 
 @dataclass
 class Wanted:
-    """Something to buy from the shop; implements `purchasing.Purchase`. Its POSTs meet the fates in turn, then none."""
+    """Something to buy from the shop; a `Purchase`. Its POSTs meet the fates in turn, then none."""
 
     shop: Shop
     key: str

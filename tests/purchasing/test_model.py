@@ -18,8 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from up42_pipelines.errors import AnswerLost, LakeError, OrderRefused, ServerProblem, Up42Error
 from up42_pipelines.purchasing.budget import Ceilings, EntryState
-from up42_pipelines.purchasing.buying import Bought
 from up42_pipelines.purchasing.intents import State
+from up42_pipelines.purchasing.purchase import Bought
 
 KEYS = {"k0": "berlin|2026-06-01", "k1": "berlin|2026-06-01", "k2": "lisbon|2026-06-01"}
 PRICE = 10

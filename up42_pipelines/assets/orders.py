@@ -19,8 +19,9 @@ from up42_pipelines.ordering.adoption import adopt_order, chosen_plan
 from up42_pipelines.ordering.plan import PlannedOrder
 from up42_pipelines.ordering.purchase import OrderPurchase
 from up42_pipelines.purchasing.budget import CeilingName, Sheet, month_of
-from up42_pipelines.purchasing.buying import Bought, Buyer
+from up42_pipelines.purchasing.buying import Buyer
 from up42_pipelines.purchasing.intents import IntentBook, State
+from up42_pipelines.purchasing.purchase import Bought
 from up42_pipelines.resources import LakeResource, Up42Resource
 
 ORDER_EXTENSION = "https://stac-extensions.github.io/order/v1.1.0/schema.json"

@@ -14,9 +14,10 @@ from up42_pipelines.ordering.keys import OrderTags
 from up42_pipelines.ordering.matching import area_difference, contradiction
 from up42_pipelines.ordering.plan import PlannedOrder, Purpose, plan_order
 from up42_pipelines.ordering.purchase import AccountApi, OrderPurchase, OrdersApi
-from up42_pipelines.purchasing.buying import Bought, Buyer
+from up42_pipelines.purchasing.buying import Buyer
 from up42_pipelines.purchasing.intents import State
 from up42_pipelines.purchasing.protocol import Found
+from up42_pipelines.purchasing.purchase import Bought
 
 _MOST_TAGS = 30
 

@@ -49,7 +49,7 @@ class AccountApi(Protocol):
 
 
 class OrderPurchase:
-    """A planned order; implements `purchasing.Purchase`.
+    """A planned order; implements `purchasing.purchase.Purchase`.
 
     Args:
         planned: what to buy.

@@ -94,7 +94,7 @@ class PlannedJob:
 
 
 class JobPurchase:
-    """A planned job; implements `purchasing.Purchase`.
+    """A planned job; implements `purchasing.purchase.Purchase`.
 
     Args:
         planned: what to buy.
