@@ -23,7 +23,7 @@ def chaos(*options):
 
 @pytest.mark.slow
 def test_killed_anywhere_nothing_is_bought_twice_or_lost_or_above_a_ceiling():
-    figures, printed = chaos("--paths", "plain", "--schedules", "12", "--races", "0")
+    figures, printed = chaos("--paths", "plain", "--schedules", "6", "--races", "0")
     assert NOTHING.items() <= figures.items(), printed
     assert figures["kills"] >= figures["points of paths"] > 80, printed
     assert figures["orders"] >= figures["points of paths"], printed
@@ -31,6 +31,6 @@ def test_killed_anywhere_nothing_is_bought_twice_or_lost_or_above_a_ceiling():
 
 @pytest.mark.slow
 def test_of_eight_processes_that_race_for_one_key_one_buys():
-    figures, printed = chaos("--paths", "--schedules", "0", "--races", "12")
+    figures, printed = chaos("--paths", "--schedules", "0", "--races", "8")
     assert NOTHING.items() <= figures.items(), printed
-    assert figures["orders"] == figures["races"] == 12, printed
+    assert figures["orders"] == figures["races"] == 8, printed

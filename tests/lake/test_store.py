@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from up42_pipelines.errors import LakeError
@@ -187,6 +187,7 @@ _NASTY = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(_NASTY, min_size=1, max_size=4))
 def test_no_name_leaves_the_lake(parts):
     lake = Lake("/somewhere/lake")
