@@ -123,8 +123,8 @@ class IntentBook:
             problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
             raise LakeError(
                 f"The intent in {self._lake.path(*FOLDER, key)}, version {version.number}, cannot be read: {problems}. "
-                "Nothing is bought while it is like that. Restore it, or remove that folder: the order is then looked "
-                "up at UP42."
+                "Nothing is bought while it is like that. Restore it; or, when nothing has run for the settling delay, "
+                "remove that folder: the order is then looked up at UP42."
             ) from error
 
     def write(self, after: int, intent: Intent) -> bool:
