@@ -26,7 +26,7 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 
 from up42_pipelines.lake import Lake
-from up42_pipelines.lake.raster import closed_world
+from up42_pipelines.lake.rasters.raster import closed_world
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 UTM33 = {"crs": "EPSG:32633", "transform": Affine(0.5, 0, 500_000, 0, -0.5, 5_800_000)}

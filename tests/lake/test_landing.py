@@ -25,8 +25,8 @@ from up42_pipelines.lake import (
     Lake,
     land_item,
     read_item,
-    transfer,
 )
+from up42_pipelines.lake.transfer import download as transfer
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 JPEG = b"\xff\xd8\xff\xe0" + bytes(200)

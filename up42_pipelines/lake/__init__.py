@@ -1,18 +1,59 @@
 """Where deliveries land: verified files, COGs and a static STAC catalogue on any fsspec filesystem."""
 
-from up42_pipelines.lake.catalog import collection_folder, index_collection, item_folder, read_item, write_item
-from up42_pipelines.lake.cog import Landed, ensure_cog
-from up42_pipelines.lake.content import COG_MEDIA_TYPE
-from up42_pipelines.lake.events import AssetLanded, AssetProgress, AssetSkipped, AssetStarted, LandingEvent
-from up42_pipelines.lake.item import LandedAsset, lake_item
-from up42_pipelines.lake.journal import Journal, Version
-from up42_pipelines.lake.landing import LandedItem, land_item
-from up42_pipelines.lake.names import safe_name
-from up42_pipelines.lake.partial import Received
-from up42_pipelines.lake.quicklook import quicklook_png
-from up42_pipelines.lake.raster import RasterInfo, describe
-from up42_pipelines.lake.store import Lake
-from up42_pipelines.lake.transfer import download
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from up42_pipelines.lake.content import COG_MEDIA_TYPE
+    from up42_pipelines.lake.events import AssetLanded, AssetProgress, AssetSkipped, AssetStarted, LandingEvent
+    from up42_pipelines.lake.journal import Journal, Version
+    from up42_pipelines.lake.landing import LandedItem, land_item
+    from up42_pipelines.lake.names import safe_name
+    from up42_pipelines.lake.rasters.cog import Landed, ensure_cog
+    from up42_pipelines.lake.rasters.quicklook import quicklook_png
+    from up42_pipelines.lake.rasters.raster import RasterInfo, describe
+    from up42_pipelines.lake.stac.catalog import (
+        collection_folder,
+        index_collection,
+        item_folder,
+        read_item,
+        write_item,
+    )
+    from up42_pipelines.lake.stac.item import LandedAsset, lake_item
+    from up42_pipelines.lake.store import Lake
+    from up42_pipelines.lake.transfer.download import download
+    from up42_pipelines.lake.transfer.partial import Received
+
+_HOMES = {
+    "COG_MEDIA_TYPE": "content",
+    "AssetLanded": "events",
+    "AssetProgress": "events",
+    "AssetSkipped": "events",
+    "AssetStarted": "events",
+    "Journal": "journal",
+    "Lake": "store",
+    "Landed": "rasters.cog",
+    "LandedAsset": "stac.item",
+    "LandedItem": "landing",
+    "LandingEvent": "events",
+    "RasterInfo": "rasters.raster",
+    "Received": "transfer.partial",
+    "Version": "journal",
+    "collection_folder": "stac.catalog",
+    "describe": "rasters.raster",
+    "download": "transfer.download",
+    "ensure_cog": "rasters.cog",
+    "index_collection": "stac.catalog",
+    "item_folder": "stac.catalog",
+    "lake_item": "stac.item",
+    "land_item": "landing",
+    "quicklook_png": "rasters.quicklook",
+    "read_item": "stac.catalog",
+    "safe_name": "names",
+    "write_item": "stac.catalog",
+}
 
 __all__ = [
     "COG_MEDIA_TYPE",
@@ -42,3 +83,10 @@ __all__ = [
     "safe_name",
     "write_item",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: who moves bytes does not pay for GDAL."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -14,8 +14,6 @@ from urllib.parse import urlsplit
 import pystac
 
 from up42_pipelines.errors import InvalidDelivery, LakeError
-from up42_pipelines.lake.catalog import index_collection, item_folder, read_item, write_item
-from up42_pipelines.lake.cog import ensure_cog
 from up42_pipelines.lake.content import (
     COG_MEDIA_TYPE,
     Kind,
@@ -28,12 +26,14 @@ from up42_pipelines.lake.content import (
     suffix_of,
 )
 from up42_pipelines.lake.events import AssetLanded, AssetProgress, AssetSkipped, AssetStarted, LandingEvent
-from up42_pipelines.lake.item import LEFT_OUT, SOURCE_HREF, LandedAsset, lake_item, without_query
 from up42_pipelines.lake.names import safe_name
-from up42_pipelines.lake.partial import Received
-from up42_pipelines.lake.quicklook import quicklook_png
+from up42_pipelines.lake.rasters.cog import ensure_cog
+from up42_pipelines.lake.rasters.quicklook import quicklook_png
+from up42_pipelines.lake.stac.catalog import index_collection, item_folder, read_item, write_item
+from up42_pipelines.lake.stac.item import LEFT_OUT, SOURCE_HREF, LandedAsset, lake_item, without_query
 from up42_pipelines.lake.store import Lake
-from up42_pipelines.lake.transfer import download
+from up42_pipelines.lake.transfer.download import download
+from up42_pipelines.lake.transfer.partial import Received
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
 import up42_pipelines
 from up42_pipelines.errors import InvalidDelivery
-from up42_pipelines.lake.raster import RasterInfo
+from up42_pipelines.lake.rasters.raster import RasterInfo
 
 # pystac 1.15 still writes raster v1 (`raster:bands`); with STAC 1.1's common `bands` belongs v2.
 RASTER_EXTENSION = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"

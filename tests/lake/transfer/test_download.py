@@ -13,7 +13,7 @@ import pytest
 
 from up42_pipelines.errors import LakeError, TransferError
 from up42_pipelines.lake import download
-from up42_pipelines.lake.transfer import _pause_s, _retry_after_s
+from up42_pipelines.lake.transfer.download import _pause_s, _retry_after_s
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB: more than one piece
 

@@ -16,7 +16,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rio_cogeo.cogeo import cog_validate
 
 from up42_pipelines.errors import InvalidDelivery
-from up42_pipelines.lake.footprint import GDAL_ERRORS, footprint_4326
+from up42_pipelines.lake.rasters.footprint import GDAL_ERRORS, footprint_4326
 
 # What keeps GDAL to the one file it is given: no look at neighbours, no side-car metadata read or written, no network.
 _ENVIRONMENT = {

@@ -13,8 +13,9 @@ from rasterio.transform import Affine
 from rio_cogeo.cogeo import cog_validate
 
 from up42_pipelines.errors import InvalidDelivery
-from up42_pipelines.lake import cog, describe, ensure_cog
-from up42_pipelines.lake.raster import closed_world
+from up42_pipelines.lake import describe, ensure_cog
+from up42_pipelines.lake.rasters import cog
+from up42_pipelines.lake.rasters.raster import closed_world
 
 ROTATED = Affine(0.43, 0.25, 500_000, 0.25, -0.43, 5_800_000)
 NAMELESS_CRS = "+proj=tmerc +lat_0=1.5 +lon_0=13.2 +k=0.9999 +ellps=bessel +units=m"

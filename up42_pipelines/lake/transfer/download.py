@@ -15,7 +15,7 @@ import requests
 import urllib3
 
 from up42_pipelines.errors import TransferError
-from up42_pipelines.lake.partial import PartialFile, Received
+from up42_pipelines.lake.transfer.partial import PartialFile, Received
 
 # Pieces below 1 MiB cost CPU for nothing: 1 KiB pieces, the usual default, take 8 times the CPU time.
 _PIECE_BYTES = 1 << 20

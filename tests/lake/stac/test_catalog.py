@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
 from up42_pipelines.errors import InvalidDelivery, LakeError
-from up42_pipelines.lake import Lake, LandedAsset, catalog, describe, index_collection, lake_item, read_item, write_item
+from up42_pipelines.lake import Lake, LandedAsset, describe, index_collection, lake_item, read_item, write_item
+from up42_pipelines.lake.stac import catalog
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 

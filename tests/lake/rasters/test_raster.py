@@ -13,7 +13,8 @@ from rasterio.transform import Affine
 from shapely.geometry import shape
 
 from up42_pipelines.errors import InvalidDelivery
-from up42_pipelines.lake import describe, ensure_cog, quicklook_png, raster
+from up42_pipelines.lake import describe, ensure_cog, quicklook_png
+from up42_pipelines.lake.rasters import raster
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -11,7 +11,7 @@ from affine import Affine
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.io import MemoryFile
 
-from up42_pipelines.lake.raster import open_raster
+from up42_pipelines.lake.rasters.raster import open_raster
 
 MAX_QUICKLOOK_BYTES = 40_000
 _GREY = 128

@@ -10,7 +10,7 @@ import rasterio
 
 from up42_pipelines.errors import InvalidDelivery
 from up42_pipelines.lake import ensure_cog, quicklook_png
-from up42_pipelines.lake.raster import closed_world
+from up42_pipelines.lake.rasters.raster import closed_world
 
 KEPT, CONVERTED, REFUSED = "kept", "converted", "refused"
 

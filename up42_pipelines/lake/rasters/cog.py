@@ -17,8 +17,8 @@ from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
 from up42_pipelines.errors import InvalidDelivery, LakeError
-from up42_pipelines.lake.footprint import GDAL_ERRORS
-from up42_pipelines.lake.raster import RasterInfo, describe, has_mask, is_cog, item_size, open_raster
+from up42_pipelines.lake.rasters.footprint import GDAL_ERRORS
+from up42_pipelines.lake.rasters.raster import RasterInfo, describe, has_mask, is_cog, item_size, open_raster
 
 BLOCK_SIZE = 512
 # Rasters up to this size are decoded whole, before they are kept and after they are converted: a header and a COG

@@ -1,0 +1,1 @@
+"""Archives from strangers: zip, tar and gzip, unpacked without harm."""

@@ -1,0 +1,1 @@
+"""Rasters from strangers: opened without trust, described, and made Cloud-Optimized GeoTIFFs."""

@@ -1,0 +1,1 @@
+"""Bytes from a signed URL to where they belong, verified."""
