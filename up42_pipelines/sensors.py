@@ -112,7 +112,8 @@ class _Tick:
                 continue
             delivery = self._look(one.order)
             looked += 1
-            if delivery.fingerprint != one.fingerprint and (delivery.items or delivery.state in _FINAL):
+            anything = delivery.items or delivery.archives or delivery.state in _FINAL
+            if anything and delivery.fingerprint != one.fingerprint:
                 self._want(one.order, delivery)
             now = datetime.now(UTC)
             final = delivery.state in _FINAL or now - changed_at(one.order) > FORGET_AFTER
@@ -145,7 +146,8 @@ class _Tick:
         storage = self._client.storage
         items = storage.items_of_order(order.id)
         assets = storage.assets.of_order(order.id) if order.is_final else []
-        return delivery_of(order, assets, items)
+        patience = self._pipeline.transformation_patience
+        return delivery_of(order, assets, items, now=datetime.now(UTC), patience=patience)
 
     def _want(self, order: Order, delivery: Delivery) -> None:
         partition = self._partition(order)

@@ -1,5 +1,7 @@
 """The same graph into lakes on object stores: S3 and GCS as emulators on loopback."""
 
+from datetime import UTC, datetime
+
 import pystac
 
 from up42_pipelines.lake import Lake
@@ -17,7 +19,12 @@ def test_the_chain_lands_and_does_not_fetch_twice(object_store, make_graph, sand
 
     def complete():
         deliveries = [
-            delivery_of(order, client.storage.assets.of_order(order.id), client.storage.items_of_order(order.id))
+            delivery_of(
+                order,
+                client.storage.assets.of_order(order.id),
+                client.storage.items_of_order(order.id),
+                now=datetime.now(UTC),
+            )
             for order, _ in graph.pipeline.orders_of(client, DAY)
         ]
         return all(delivery.state is DeliveryState.COMPLETE for delivery in deliveries) and deliveries

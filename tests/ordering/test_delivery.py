@@ -1,7 +1,7 @@
 """How far a delivery has come, case by case."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pystac
 import pytest
@@ -13,6 +13,7 @@ from up42_pipelines.api.orders import Order
 from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of, digest
 
 WAITING, PARTIAL, COMPLETE, FAILED = DeliveryState
+NOW = datetime(2026, 5, 2, tzinfo=UTC)
 DONE, LOST, BUSY, UNTOUCHED, UNSAID = "SUCCESSFUL", "FAILED", "IN_PROGRESS", "NOT_PROCESSED", None
 
 
@@ -26,9 +27,8 @@ def judged(status, assets, items) -> Delivery:
     stored = None
     if assets is not None:
         stored = [StoredAsset(id=name, geospatial_metadata_extraction_status=how) for name, how in assets.items()]
-    return delivery_of(
-        Order(id="o", status=status), stored, [one if hasattr(one, "id") else item(one) for one in items]
-    )
+    found = [one if hasattr(one, "id") else item(one) for one in items]
+    return delivery_of(Order(id="o", status=status), stored, found, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def judged(status, assets, items) -> Delivery:
         ("PLACEMENT_FAILED", {}, [], WAITING),
         ("BEING_FULFILLED", {}, [], WAITING),
         ("BEING_FULFILLED", {"A": BUSY}, [], WAITING),
-        ("BEING_FULFILLED", {"A": LOST}, [], WAITING),
+        ("BEING_FULFILLED", {"A": LOST}, [], PARTIAL),
         ("BEING_FULFILLED", {"A": DONE}, ["a"], PARTIAL),
         ("BEING_FULFILLED", {}, ["a"], PARTIAL),
         ("DOWNLOADED", {"A": DONE}, ["a"], PARTIAL),
@@ -52,7 +52,7 @@ def judged(status, assets, items) -> Delivery:
         ("FULFILLED", {"A": UNTOUCHED}, [], WAITING),
         ("FULFILLED", {"A": UNSAID}, [], WAITING),
         ("FULFILLED", {"A": DONE}, [], WAITING),
-        ("FULFILLED", {"A": LOST, "B": BUSY}, [], WAITING),
+        ("FULFILLED", {"A": LOST, "B": BUSY}, [], PARTIAL),
         ("FULFILLED", {"A": DONE, "B": BUSY}, ["a"], PARTIAL),
         ("FULFILLED", {"A": DONE, "B": DONE}, ["a"], PARTIAL),
         ("FULFILLED", {"A": DONE}, [item("a", of="B")], PARTIAL),
@@ -66,9 +66,9 @@ def judged(status, assets, items) -> Delivery:
         ("FULFILLED", {"A": DONE, "B": LOST}, ["a"], COMPLETE),
         ("FULFILLED", {"A": BUSY}, ["a"], COMPLETE),
         ("FULFILLED", {"A": LOST}, ["a"], COMPLETE),
+        ("FULFILLED", {"A": LOST}, [], COMPLETE),
+        ("FULFILLED", {"A": LOST, "B": LOST}, [], COMPLETE),
         # nothing (more) will come
-        ("FULFILLED", {"A": LOST}, [], FAILED),
-        ("FULFILLED", {"A": LOST, "B": LOST}, [], FAILED),
         ("FAILED", {}, [], FAILED),
         ("FAILED_PERMANENTLY", {"A": BUSY}, [], FAILED),
         ("CANCELED", {}, [], FAILED),
@@ -83,6 +83,45 @@ def test_state(status, assets, items, state):
     assert {one.id for one in delivery.items} == expected
 
 
+@pytest.mark.parametrize(
+    ("status", "assets", "items", "archives"),
+    [
+        ("FULFILLED", {"B": LOST, "A": LOST, "C": DONE}, ["c"], ["A", "B"]),
+        ("BEING_FULFILLED", {"A": LOST, "B": BUSY}, [], ["A"]),
+        ("FULFILLED", {"A": LOST}, ["a"], []),  # UP42 says that it failed, and yet there is an item
+        ("FULFILLED", {"A": BUSY, "B": UNTOUCHED, "C": UNSAID}, [], []),
+        ("CANCELED", {"A": LOST}, [], []),
+    ],
+)
+def test_what_up42_could_not_transform_is_fetched_as_an_archive(status, assets, items, archives):
+    assert [asset.id for asset in judged(status, assets, items).archives] == archives
+
+
+@pytest.mark.parametrize("how", [BUSY, UNTOUCHED, UNSAID, DONE, "A_NEW_STATUS"])
+@pytest.mark.parametrize("dated", ["created_at", "updated_at"])
+def test_a_transformation_that_takes_too_long_is_given_up(how, dated):
+    order, patience = Order(id="o", status="FULFILLED"), timedelta(hours=3)
+    stored = [StoredAsset(id="A", geospatial_metadata_extraction_status=how, **{dated: NOW - patience})]
+    on_time = delivery_of(order, stored, [], now=NOW, patience=patience)
+    assert (on_time.state, on_time.archives) == (WAITING, ())
+    late = delivery_of(order, stored, [], now=NOW + timedelta(seconds=1), patience=patience)
+    assert (late.state, [asset.id for asset in late.archives]) == (COMPLETE, ["A"])
+    assert late.fingerprint != on_time.fingerprint
+    described = delivery_of(order, stored, [item("a")], now=NOW + timedelta(days=9), patience=patience)
+    assert described.archives == ()
+
+
+def test_an_asset_changed_last_is_waited_for_from_then():
+    order, patience = Order(id="o", status="FULFILLED"), timedelta(hours=3)
+    asset = StoredAsset(id="A", created_at=NOW - timedelta(hours=9), updated_at=NOW - timedelta(hours=1))
+    assert delivery_of(order, [asset], [], now=NOW, patience=patience).archives == ()
+
+
+def test_an_undated_asset_is_waited_for_for_ever():
+    asset = StoredAsset(id="A", geospatial_metadata_extraction_status=BUSY)
+    assert delivery_of(Order(id="o", status="FULFILLED"), [asset], [], now=NOW).archives == ()
+
+
 def test_items_are_sorted_by_id():
     assert [one.id for one in judged("FULFILLED", {}, ["c", "a", "b"]).items] == ["a", "b", "c"]
 
@@ -90,7 +129,7 @@ def test_items_are_sorted_by_id():
 def test_any_iterable_of_items_will_do():
     order = Order(id="o", status="FULFILLED")
     stored = [StoredAsset(id=name, geospatial_metadata_extraction_status=DONE) for name in "AB"]
-    assert delivery_of(order, stored, (item(name) for name in "ba")).state is COMPLETE
+    assert delivery_of(order, stored, (item(name) for name in "ba"), now=NOW).state is COMPLETE
 
 
 @pytest.mark.parametrize(
@@ -99,7 +138,7 @@ def test_any_iterable_of_items_will_do():
         ("CANCELED", {}, [], ["CANCELED"]),
         ("BEING_FULFILLED", {"A": BUSY}, [], ["BEING_FULFILLED", "1 asset(s) in storage", "no STAC item yet"]),
         ("FULFILLED", {"A": DONE, "B": BUSY, "C": LOST}, ["a"], ["1 item(s)", "FULFILLED", "1 asset(s) in transfo"]),
-        ("FULFILLED", {"A": LOST}, [], ["could not transform", "original archive"]),
+        ("FULFILLED", {"A": LOST}, [], ["Everything", "1 archive(s)", "no item"]),
         ("FULFILLED", {"A": DONE}, ["a"], ["Everything"]),
         ("FULFILLED", None, ["a"], ["1 item(s)", "no list of its assets"]),
     ],
@@ -112,9 +151,15 @@ def test_reason_is_a_sentence_with_the_facts(status, assets, items, told):
 
 NAMES = [str(uuid.UUID(int=number)) for number in range(4)]
 deliveries = st.builds(
-    lambda state, names, reason: Delivery(state=state, items=tuple(map(item, names)), reason=reason),
+    lambda state, names, archives, reason: Delivery(
+        state=state,
+        items=tuple(map(item, names)),
+        archives=tuple(StoredAsset(id=name) for name in archives),
+        reason=reason,
+    ),
     st.sampled_from(DeliveryState),
     st.lists(st.sampled_from(NAMES), unique=True),
+    st.lists(st.sampled_from(NAMES[:2]), unique=True),
     st.sampled_from(["one reason", "another"]),
 )
 
@@ -122,9 +167,11 @@ deliveries = st.builds(
 class TestFingerprint:
     @given(deliveries, deliveries)
     @settings(derandomize=True, max_examples=300, deadline=None)
-    def test_changes_when_and_only_when_state_or_items_do(self, one, other):
-        same = one.state == other.state and {i.id for i in one.items} == {i.id for i in other.items}
-        assert (one.fingerprint == other.fingerprint) is same
+    def test_changes_when_and_only_when_state_items_or_archives_do(self, one, other):
+        def told(delivery):
+            return delivery.state, {i.id for i in delivery.items}, {asset.id for asset in delivery.archives}
+
+        assert (one.fingerprint == other.fingerprint) is (told(one) == told(other))
 
     def test_is_never_the_one_of_an_order_nobody_looked_at(self):
         assert Delivery(state=WAITING, items=(), reason="").fingerprint

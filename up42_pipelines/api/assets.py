@@ -181,6 +181,10 @@ class Assets:
         path = f"{ASSETS_PATH}{self._id(asset_id)}/metadata"
         return StoredAsset.parse(self._transport.json("POST", path, json=body))
 
+    def href(self, asset_id: str) -> str:
+        """The address of an asset, as STAC items of UP42 name it; `download_url` takes it."""
+        return f"{self._transport.hosts.api}{ASSETS_PATH}{self._id(asset_id)}"
+
     def download_url(self, asset: str) -> str:
         """A signed URL of an asset, valid for 5 minutes; anyone who has it can read the asset.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypedDict
 
 import dagster as dg
@@ -12,6 +13,7 @@ from up42_pipelines.api import Order, Up42Client
 from up42_pipelines.lake import Lake
 from up42_pipelines.ordering.aoi import DEFAULT_LIMITS, Aoi, AoiLimits, read_aoi
 from up42_pipelines.ordering.buyer import order_buyer
+from up42_pipelines.ordering.delivery import TRANSFORMATION_PATIENCE
 from up42_pipelines.ordering.keys import OrderTags, partition_tag
 from up42_pipelines.ordering.selection import SelectionRules
 from up42_pipelines.partitions import aoi_of
@@ -52,6 +54,8 @@ class Pipeline:
         timing: how long buying waits for other processes and for UP42, see docs/ordering.md.
         bytes_per_pixel: bands times bytes of a sample of the data product, for example 8 for four bands of 16 bit; UP42
             does not tell. Only a dry run needs it, to expect a size; None when not known.
+        transformation_patience: how long UP42 may take to make STAC items of a delivery; then its original archive is
+            unpacked here instead.
         key_prefix: of the asset keys, for several pipelines in one code location.
         group: asset group.
         owners: e-mails or `team:name`.
@@ -70,6 +74,7 @@ class Pipeline:
     budget_id: str | None = None
     timing: Timing = field(default_factory=Timing)
     bytes_per_pixel: float | None = None
+    transformation_patience: timedelta = TRANSFORMATION_PATIENCE
     key_prefix: Sequence[str] = ()
     group: str = "up42"
     owners: Sequence[str] = ()

@@ -1,6 +1,7 @@
 """`stac_items`: what UP42 has delivered for a partition so far. Skips while there is nothing."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 import pystac
@@ -10,6 +11,7 @@ from up42_pipelines.api import Order
 from up42_pipelines.assets.pipeline import Pipeline
 from up42_pipelines.assets.previews import map_picture
 from up42_pipelines.failures import explained
+from up42_pipelines.ordering.archives import archive_item
 from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of, digest
 from up42_pipelines.resources import Up42Resource
 
@@ -20,7 +22,8 @@ def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     """The asset that lists a partition's delivered STAC items in UP42's storage.
 
     The orders are read from UP42 (by their partition tag), not from the upstream value: a run that died after
-    placing an order loses nothing. Its value is a STAC ItemCollection with UP42's hrefs. Before anything is
+    placing an order loses nothing. Its value is a STAC ItemCollection with UP42's hrefs; a delivery that UP42 did not
+    make items of, in the time it is given, is an item made here, with the original archive. Before anything is
     delivered the asset skips: the run succeeds, downstream is skipped, and the sensor comes back later.
     """
     key = pipeline.key("stac_items")
@@ -42,16 +45,12 @@ def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, up42: Up42Resource
     ) -> Iterator[dg.MaterializeResult[pystac.ItemCollection] | dg.AssetCheckResult]:
         with explained(f"Reading the delivery for {context.partition_key}"):
-            client = up42.client
-            deliveries = [
-                (
-                    order,
-                    delivery_of(
-                        order, client.storage.assets.of_order(order.id), client.storage.items_of_order(order.id)
-                    ),
-                )
-                for order, _ in pipeline.orders_of(client, context.partition_key)
-            ]
+            client, now = up42.client, datetime.now(UTC)
+            storage, patience = client.storage, pipeline.transformation_patience
+            deliveries = []
+            for order, _ in pipeline.orders_of(client, context.partition_key):
+                assets, found = storage.assets.of_order(order.id), storage.items_of_order(order.id)
+                deliveries.append((order, delivery_of(order, assets, found, now=now, patience=patience)))
         for order, delivery in deliveries:
             context.log.info(f"order {order.id}: {delivery.state}. {delivery.reason}")
         failed = {order.id: delivery.reason for order, delivery in deliveries if delivery.state is DeliveryState.FAILED}
@@ -59,6 +58,11 @@ def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             asset_key=key, check_name=NO_ORDER_FAILED, passed=not failed, metadata={"failed_orders": failed}
         )
         items = [item for _, delivery in deliveries for item in delivery.items]
+        items += [
+            archive_item(order, asset, storage.assets.href(asset.id))
+            for order, delivery in deliveries
+            for asset in delivery.archives
+        ]
         if failed and len(failed) == len(deliveries) and not items:
             reasons = " ".join(f"Order {order_id}: {reason}" for order_id, reason in failed.items())
             raise dg.Failure(
@@ -113,6 +117,7 @@ def _table(deliveries: list[tuple[Order, Delivery]]) -> dg.MetadataValue:
                     "status": str(order.status),
                     "delivery": str(delivery.state),
                     "items": len(delivery.items),
+                    "archives": len(delivery.archives),
                     "reason": delivery.reason,
                 }
             )

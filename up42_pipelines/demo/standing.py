@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import dagster as dg
@@ -165,7 +166,7 @@ class Observer:
             return known
         storage = self._client.storage
         assets = storage.assets.of_order(order.id) if order.is_final else []
-        delivery = delivery_of(order, assets, storage.items_of_order(order.id))
+        delivery = delivery_of(order, assets, storage.items_of_order(order.id), now=datetime.now(UTC))
         if delivery.state in (DeliveryState.COMPLETE, DeliveryState.FAILED):
             self._complete[order.id] = delivery
         return delivery

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import pystac
@@ -14,6 +15,8 @@ from up42_pipelines.api.orders import Order
 
 _ASSET_ID = "up42-system:asset_id"
 _EXTRACTION_FAILED = "FAILED"
+TRANSFORMATION_PATIENCE = timedelta(hours=6)
+"""How long UP42 may take to make STAC items of an asset. Undocumented; minutes are usual, and some are never made."""
 
 
 class DeliveryState(StrEnum):
@@ -36,30 +39,44 @@ class Delivery:
     Attributes:
         state: see `DeliveryState`.
         items: STAC items to fetch, possibly of a failed order too.
+        archives: assets that UP42 will make no items of; their originals are to be fetched and unpacked instead.
         reason: one sentence for a person.
     """
 
     state: DeliveryState
-    items: tuple[pystac.Item, ...]
+    items: tuple[pystac.Item, ...] = ()
+    archives: tuple[StoredAsset, ...] = ()
     reason: str
 
     @property
     def fingerprint(self) -> str:
         """Changes when, and only when, there are other items to fetch or the state is another."""
-        return digest([f"state {self.state}", *(f"item {item.id}" for item in self.items)])
+        arrived = [*(f"item {item.id}" for item in self.items), *(f"archive {asset.id}" for asset in self.archives)]
+        return digest([f"state {self.state}", *arrived])
 
 
-def delivery_of(order: Order, assets: Sequence[StoredAsset] | None, items: Iterable[pystac.Item]) -> Delivery:
+def delivery_of(
+    order: Order,
+    assets: Sequence[StoredAsset] | None,
+    items: Iterable[pystac.Item],
+    *,
+    now: datetime,
+    patience: timedelta = TRANSFORMATION_PATIENCE,
+) -> Delivery:
     """Judge the delivery of an order.
 
     UP42 turns each delivered asset into STAC items some time after it arrived, and nowhere says how many items an
-    order will have. So an order is complete when it is fulfilled and every asset in storage has an item, the ones
-    whose transformation failed excepted. Without an asset list nothing tells that it is complete, and it stays partial.
+    order will have. So an order is complete when it is fulfilled and every asset in storage has an item, or will
+    certainly or apparently never have one: its transformation failed, or has taken longer than `patience`. Then its
+    original archive is what there is to fetch. Without an asset list nothing tells that an order is complete, and it
+    stays partial.
 
     Args:
         order: the order now.
         assets: its deliveries in storage; None when UP42 does not list them.
         items: its STAC items in storage.
+        now: timezone-aware.
+        patience: how long a transformation may take, from the asset's last change.
     """
     arrived = tuple(sorted(items, key=lambda item: item.id))
     if order.is_failed:
@@ -69,20 +86,27 @@ def delivery_of(order: Order, assets: Sequence[StoredAsset] | None, items: Itera
         reason = f"{len(arrived)} item(s) so far, order is {order.status}; UP42 offers no list of its assets."
         return Delivery(state=state, items=arrived, reason=reason)
     described = {item.properties.get(_ASSET_ID) for item in arrived}
-    lost = [asset for asset in assets if asset.geospatial_metadata_extraction_status == _EXTRACTION_FAILED]
-    pending = [asset for asset in assets if asset.id not in described and asset not in lost]
-    if order.is_fulfilled and assets and not pending and not arrived:
-        reason = "UP42 could not transform the delivery into STAC items; the original archive stays in UP42's storage."
-        return Delivery(state=DeliveryState.FAILED, items=(), reason=reason)
-    if order.is_fulfilled and arrived and assets and not pending:
-        return Delivery(state=DeliveryState.COMPLETE, items=arrived, reason="Everything has been delivered.")
-    if arrived:
-        reason = (
-            f"{len(arrived)} item(s) delivered, order is {order.status}, {len(pending)} asset(s) in transformation."
+    pending = [asset for asset in assets if asset.id not in described]
+    archives = tuple(sorted((one for one in pending if _is_given_up(one, now - patience)), key=lambda asset: asset.id))
+    waiting = len(pending) - len(archives)
+    found = f"{len(arrived)} item(s), {len(archives)} archive(s) that UP42 has made no item of"
+    if order.is_fulfilled and assets and not waiting:
+        state, reason = DeliveryState.COMPLETE, f"Everything has been delivered: {found}."
+    elif arrived or archives:
+        state, reason = (
+            DeliveryState.PARTIAL,
+            f"{found}; order is {order.status}, {waiting} asset(s) in transformation.",
         )
-        return Delivery(state=DeliveryState.PARTIAL, items=arrived, reason=reason)
-    reason = f"Waiting for UP42: order is {order.status}, {len(assets)} asset(s) in storage, no STAC item yet."
-    return Delivery(state=DeliveryState.WAITING, items=(), reason=reason)
+    else:
+        state = DeliveryState.WAITING
+        reason = f"Waiting for UP42: order is {order.status}, {len(assets)} asset(s) in storage, no STAC item yet."
+    return Delivery(state=state, items=arrived, archives=archives, reason=reason)
+
+
+def _is_given_up(asset: StoredAsset, before: datetime) -> bool:
+    """Whether UP42 has failed to make items of an asset, or has had it since before an instant."""
+    since = asset.updated_at or asset.created_at or datetime.max.replace(tzinfo=UTC)
+    return asset.geospatial_metadata_extraction_status == _EXTRACTION_FAILED or since < before
 
 
 def digest(parts: Iterable[str]) -> str:

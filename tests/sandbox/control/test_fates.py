@@ -113,3 +113,18 @@ def test_fates_that_do_not_exist_are_refused(loom, body):
     answer = loom.post("/sandbox/fates", body)
     assert (answer.status_code, answer.json()["title"]) == (400, "Bad Request")
     assert loom.get("/sandbox/fates").json() == {"fates": []}
+
+
+@pytest.mark.parametrize(("fate", "status"), [("untransformed", "FAILED"), ("unfinished", "IN_PROGRESS")])
+def test_what_is_delivered_may_become_no_item(loom, take_scene, fate, status):
+    decide(loom, fate)
+    order_id = loom.place(take_scene().id)
+    assert history(loom, order_id, "FULFILLED", "FAILED_PERMANENTLY")[-1] == "FULFILLED"
+    [asset] = loom.get(f"/v2/assets?search={order_id}").json()["content"]
+    assert asset["geospatialMetadataExtractionStatus"] == "IN_PROGRESS"
+    loom.post("/sandbox/clock", {"advance": 86_400})
+    [asset] = loom.get(f"/v2/assets?search={order_id}").json()["content"]
+    assert asset["geospatialMetadataExtractionStatus"] == status
+    assert loom.items_of(order_id) == []
+    signed = loom.post(f"/v2/assets/{asset['id']}/download-url").json()["url"]
+    assert loom.http.get(signed).content.startswith(b"PK")

@@ -10,7 +10,7 @@ from up42_pipelines.sandbox.routing import Call, route
 from up42_pipelines.sandbox.world import World
 
 KINDS = {
-    "order": ("fulfilled", "in_parts", "stumbles", "placement_failed", "failed"),
+    "order": ("fulfilled", "in_parts", "stumbles", "placement_failed", "failed", "untransformed", "unfinished"),
     "job": ("successful", "captured", "failed", "running", "unlicensed", "invalid", "rejected"),
 }
 MAX_TIMES = 1000

@@ -41,6 +41,14 @@ class SubStatus(StrEnum):
     QUOTATION_REJECTED = "QUOTATION_REJECTED"
 
 
+class Transformation(StrEnum):
+    """Whether STAC items are made of a delivery (UP42 API reference, `geospatialMetadataExtractionStatus`)."""
+
+    SUCCEEDS = "succeeds"
+    FAILS = "fails"
+    NEVER_ENDS = "never ends"
+
+
 Lot = tuple[object, ...]
 CANCELABLE = frozenset({Status.CREATED, Status.PLACEMENT_FAILED})
 
@@ -52,7 +60,7 @@ class Arrival:
     Attributes:
         part: 0 for all of it, else counted from 1, from west to east.
         asset_after: when the UP42 asset can be seen, simulated seconds.
-        items_after: when its STAC collection and item can be seen, simulated seconds.
+        items_after: when its transformation ends, and its STAC collection and item can be seen, simulated seconds.
     """
 
     part: int
@@ -88,6 +96,13 @@ def plan(seed: int, scene_id: str, product_id: str, ordinal: int, *, divisible: 
         early = begun + (done - begun) * chance.between(0.2, 0.6, "early", *lot)
         return Life(steps, tuple(_arrival(part, at, lot) for part, at in ((1, early), (2, done))))
     return Life(steps, (_arrival(0, done, lot),))
+
+
+def transformation(fate: str | None) -> Transformation:
+    """Decide what becomes of the attempt to make STAC items of a delivery; chance never lets it fail."""
+    return {"untransformed": Transformation.FAILS, "unfinished": Transformation.NEVER_ENDS}.get(
+        fate or "", Transformation.SUCCEEDS
+    )
 
 
 def plan_tasking(lot: Lot, *, fate: str | None = None) -> Life:

@@ -72,7 +72,7 @@ def place(world: World, order: OrderInput, line: Line, display_name: str) -> str
     add_steps(world, order_id, placed_at, ((after, status, None) for after, status in life.steps))
     for arrival in life.arrivals:
         content = line.source.content(line.scene, product, line.aoi, arrival.part)
-        deliveries.record(world, order_id, arrival, placed_at, content)
+        deliveries.record(world, order_id, arrival, placed_at, content, transformation=lifecycle.transformation(fate))
     return order_id
 
 

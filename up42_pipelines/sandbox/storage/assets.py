@@ -15,6 +15,7 @@ from up42_pipelines.sandbox import listing
 from up42_pipelines.sandbox.account import account
 from up42_pipelines.sandbox.core import clock, paging
 from up42_pipelines.sandbox.core.problems import Refused, bad_request, not_found
+from up42_pipelines.sandbox.ordering.lifecycle import Transformation
 from up42_pipelines.sandbox.routing import Call, route
 from up42_pipelines.sandbox.storage import bucket, delivered_files, deliveries, user_metadata
 from up42_pipelines.sandbox.storage.deliveries import Delivery
@@ -145,13 +146,20 @@ def _facts(world: World, delivery: Delivery) -> dict[str, Any]:
         "producerName": delivery.content["producer"],
         "collectionName": delivery.content["collection"],
         "tags": None if delivery.tags is None else list(delivery.tags),
-        "geospatialMetadataExtractionStatus": "SUCCESSFUL" if delivery.items_at <= world.now() else "IN_PROGRESS",
+        "geospatialMetadataExtractionStatus": _extraction_status(world, delivery),
     }
     return {key: value for key, value in facts.items() if key not in _OPTIONAL or value is not None}
 
 
+def _extraction_status(world: World, delivery: Delivery) -> str:
+    if delivery.items_at > world.now() or delivery.transformation == Transformation.NEVER_ENDS:
+        return "IN_PROGRESS"
+    return "FAILED" if delivery.transformation == Transformation.FAILS else "SUCCESSFUL"
+
+
 def _updated_at(world: World, delivery: Delivery) -> int:
-    extracted_at = delivery.items_at if delivery.items_at <= world.now() else delivery.visible_at
+    extracted = _extraction_status(world, delivery) != "IN_PROGRESS"
+    extracted_at = delivery.items_at if extracted else delivery.visible_at
     return max(extracted_at, delivery.patched_at or 0)
 
 

@@ -36,7 +36,7 @@ class Delivery:
         source: ARCHIVE, TASKING or PROCESSING.
         name: of the archive that is the asset.
         visible_at: when the asset is there, microseconds since 1970.
-        items_at: when collection and item are there, microseconds since 1970.
+        items_at: when the transformation ends, and collection and item are there, microseconds since 1970.
         patched_at: when a user last changed title or tags of the asset, microseconds since 1970.
         title: of the asset, given by a user.
         tags: of the asset, given by a user, else those of the order; None for none.
@@ -63,12 +63,25 @@ class Delivery:
     content: Mapping[str, Any]
 
     @property
+    def transformation(self) -> str:
+        """What becomes of the attempt to make STAC items of it, see `lifecycle.Transformation`."""
+        return str(self.content.get("transformation", lifecycle.Transformation.SUCCEEDS))
+
+    @property
     def host_id(self) -> str | None:
         """The provider's order id; None when there is no order."""
         return None if self.order_id is None else chance.name_uuid("host-order", self.order_id)
 
 
-def record(world: World, order_id: str, arrival: lifecycle.Arrival, placed_at: int, content: dict[str, Any]) -> None:
+def record(
+    world: World,
+    order_id: str,
+    arrival: lifecycle.Arrival,
+    placed_at: int,
+    content: dict[str, Any],
+    *,
+    transformation: lifecycle.Transformation = lifecycle.Transformation.SUCCEEDS,
+) -> None:
     """Write down a future delivery of an order; inside the transaction that places it."""
     at, items_at = (
         placed_at + round(after / world.speed * SECOND) for after in (arrival.asset_after, arrival.items_after)
@@ -79,7 +92,7 @@ def record(world: World, order_id: str, arrival: lifecycle.Arrival, placed_at: i
         "order_id": order_id,
         "visible_at": at,
         "items_at": items_at,
-        "content": json.dumps(content),
+        "content": json.dumps({**content, "transformation": transformation}),
     }
     _insert(world, row, f"{HOST}_{order_id}{part}.zip", content)
 
@@ -218,7 +231,9 @@ def _change(world: World, asset_id: str, columns: Mapping[str, Any]) -> None:
 def _listed(world: World, gate: str, ids: Mapping[str, str]) -> list[Delivery]:
     narrower = "".join(f" AND d.{column} = :{column}" for column in ids if column in ID_COLUMNS)
     sql = f"{_VISIBLE.format(gate=gate)}{narrower} ORDER BY d.{gate} DESC, d.number DESC"
-    return [_delivery(row) for row in world.database.rows(sql, {"now": world.now(), **ids})]
+    found = [_delivery(row) for row in world.database.rows(sql, {"now": world.now(), **ids})]
+    succeeds = lifecycle.Transformation.SUCCEEDS
+    return [one for one in found if gate != "items_at" or one.transformation == succeeds]
 
 
 def _delivery(row: sqlite3.Row) -> Delivery:

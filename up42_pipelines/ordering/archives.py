@@ -1,0 +1,57 @@
+"""A STAC item for a delivery that UP42 made none of: its original archive as the only asset. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pystac
+from shapely.errors import ShapelyError
+from shapely.geometry import shape
+
+from up42_pipelines.api.assets import StoredAsset
+from up42_pipelines.api.orders import Order
+
+_ARCHIVE_TYPE = "application/zip"
+
+
+def archive_item(order: Order, asset: StoredAsset, href: str) -> pystac.Item:
+    """Describe an archive with what UP42 says about it, in the form that UP42 gives its own items.
+
+    What only the archive tells (when the scene was taken, where exactly) is filled in when it is unpacked; until then
+    the item's time is that of the delivery, and its place the ordered area.
+
+    Args:
+        order: whose delivery it is.
+        asset: the delivery.
+        href: its address at UP42.
+    """
+    geometry = _geometry((order.order_details or {}).get("aoi"))
+    properties = {
+        "title": asset.title or asset.name,
+        "collection": asset.collection_name,
+        "up42-system:asset_id": asset.id,
+        "up42-system:source": asset.source,
+        "up42-order:id": order.id,
+        "up42-order:status": str(order.status),
+        "up42-user:tags": None if asset.tags is None else list(asset.tags),
+    }
+    item = pystac.Item(
+        id=asset.id,
+        geometry=geometry,
+        bbox=None if geometry is None else list(shape(geometry).bounds),
+        datetime=asset.created_at or order.created_at or datetime(1970, 1, 1, tzinfo=UTC),
+        properties={name: value for name, value in properties.items() if value is not None},
+    )
+    media_type = asset.content_type or _ARCHIVE_TYPE
+    item.add_asset("original", pystac.Asset(href, "Original Delivery", None, media_type, ["data", "original"]))
+    return item
+
+
+def _geometry(aoi: Any) -> dict[str, Any] | None:
+    """The ordered area, if it is one."""
+    try:
+        usable = bool(shape(aoi).area)
+    except (ShapelyError, AttributeError, KeyError, TypeError, ValueError, IndexError):
+        return None
+    return aoi if usable else None
