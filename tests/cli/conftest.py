@@ -74,11 +74,16 @@ class Shop:
     def product_id(self, collection: str = "sandbox-optical", name: str = "analytic") -> str:
         return self.client.catalog.collection(collection).data_product(name).id
 
+    def decide(self, fate: str, times: int = 1) -> None:
+        """Say how the next orders fare; what was said of orders that were not placed after all is forgotten."""
+        self.control("fates", method="DELETE")
+        self.control("fates", {"kind": "order", "fate": fate, "times": times})
+
     def order(
         self, name: str = "order", *, times: int = 1, fate: str = "fulfilled", tags=("cli",), **more
     ) -> list[str]:
         """Place orders of one scene, which fare as told; their ids."""
-        self.control("fates", {"kind": "order", "fate": fate, "times": times})
+        self.decide(fate, times)
         feature = {"type": "Feature", "properties": {}, "geometry": AOI}
         wanted = {
             "data_product": self.product_id(),
@@ -135,7 +140,7 @@ class Purchases:
 
     def buy(self, partition: str) -> str:
         """Buy, and say the order id."""
-        self.shop.control("fates", {"kind": "order", "fate": "fulfilled"})
+        self.shop.decide("fulfilled")
         client = self.shop.client
         return self.buyer().buy(OrderPurchase(self.planned(partition), client.orders, client.account)).id
 

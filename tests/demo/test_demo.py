@@ -12,7 +12,8 @@ import pystac
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-PARTITIONS = 6
+PARTITIONS = 4
+"""Two days at two AOIs: enough for a kill between any two orders."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -23,7 +24,7 @@ class Demo:
         self.output = folder.with_suffix(".out")
 
     def start(self):
-        command = [sys.executable, "-m", "up42_pipelines.cli", "demo", "--folder", str(self.folder)]
+        command = [sys.executable, "-m", "up42_pipelines.cli", "demo", "--days", "2", "--folder", str(self.folder)]
         with self.output.open("w") as out:
             self.process = subprocess.Popen(
                 [*command, "--project", str(PROJECT)], stdout=out, stderr=subprocess.STDOUT, start_new_session=True

@@ -60,13 +60,19 @@ def sandbox(port: int, state: Path, speed: float, seed: int, imagery: Path | Non
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(".demo"), show_default=True)
 @_IMAGERY
 @_SEED
-def demo(project: Path, folder: Path, imagery: Path | None, seed: int) -> None:
+@click.option("--days", type=click.IntRange(1, 3), default=3, show_default=True, help="Of synthetic imagery.")
+def demo(project: Path, folder: Path, imagery: Path | None, seed: int, days: int) -> None:
     """Backfill 3 days x 2 AOIs against a sandbox, through real Dagster processes, and check what arrives."""
     from up42_pipelines.demo.run import run_demo
 
     _run(
         lambda console: run_demo(
-            project=project.resolve(), folder=folder.resolve(), imagery=imagery, seed=seed, console=console
+            project=project.resolve(),
+            folder=folder.resolve(),
+            imagery=imagery,
+            seed=seed,
+            days=days,
+            console=console,
         )
     )
 

@@ -24,6 +24,7 @@ _WORLD = mapping(box(-180, -90, 180, 90))
 _GROUPS = ("footprints-a", "footprints-b")
 _DAYS = (date(2026, 6, 1), date(2026, 6, 2), date(2026, 6, 3))
 """The sandbox dates the rasters of a folder on these days, because the files do not say."""
+LONGEST_DAYS = len(_DAYS)
 
 _HALF_SIDE_DEG = (0.0002, 0.01)
 """Smallest and largest half side of a square: 20 m, so that an AOI is not refused as too small, and 1 km."""
@@ -52,11 +53,11 @@ class Places:
         return [f"{aoi}|{day:%Y-%m-%d}" for aoi in self.aois for day in self.days]
 
 
-def ready_places(project: Path) -> Places:
+def ready_places(project: Path, days: int = LONGEST_DAYS) -> Places:
     """The AOIs of the ready pipeline on the first days of June 2026."""
     folder = project / "assets_defs" / "aois"
     names = tuple(sorted(path.stem for path in folder.glob("*.geojson")))
-    return Places(aois=names, folder=folder, days=_DAYS)
+    return Places(aois=names, folder=folder, days=_DAYS[:days])
 
 
 def imagery_places(client: Up42Client, folder: Path) -> Places:

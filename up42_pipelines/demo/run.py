@@ -18,6 +18,7 @@ from up42_pipelines.demo.overview import save_overview
 from up42_pipelines.demo.places import (
     IMAGERY_COLLECTION,
     IMAGERY_PRODUCT,
+    LONGEST_DAYS,
     Places,
     imagery_places,
     ready_places,
@@ -35,7 +36,9 @@ LONGEST_S = 300.0
 _PAUSE_S = 1.0
 
 
-def run_demo(*, project: Path, folder: Path, imagery: Path | None, seed: int, console: Console) -> int:
+def run_demo(
+    *, project: Path, folder: Path, imagery: Path | None, seed: int, console: Console, days: int = LONGEST_DAYS
+) -> int:
     """Run the demo and say whether all is well: 0 when nothing is missing or invalid, 1 otherwise.
 
     Orders that UP42 itself gives up (the sandbox does, now and then) are shown, and are no fault of the demo.
@@ -46,12 +49,13 @@ def run_demo(*, project: Path, folder: Path, imagery: Path | None, seed: int, co
         imagery: folder of rasters that the sandbox sells; None for synthetic imagery.
         seed: of the sandbox's chances.
         console: where to show it.
+        days: how many are backfilled; all of them when a folder is sold.
     """
     started = time.monotonic()
     place = Workplace(folder=folder, project=project)
     place.prepare(fresh_instance=True)
     with Children(folder, place.logs) as children:
-        url, client, places = open_sandbox(children, place, imagery=imagery, seed=seed)
+        url, client, places = open_sandbox(children, place, imagery=imagery, seed=seed, days=days)
         place = replace(place, settings=settings(places, imagery=imagery is not None))
         console.print(f"sandbox at {url}, backfill of {len(places.partition_keys)} partitions, lake {place.lake}")
         environment = place.environment(url)
@@ -76,7 +80,7 @@ def run_demo(*, project: Path, folder: Path, imagery: Path | None, seed: int, co
 
 
 def open_sandbox(
-    children: Children, place: Workplace, *, imagery: Path | None, seed: int
+    children: Children, place: Workplace, *, imagery: Path | None, seed: int, days: int = LONGEST_DAYS
 ) -> tuple[str, Up42Client, Places]:
     """Start the sandbox as a process of its own: its base URL, a client for it, and where to look for scenes."""
     command = ["up42_pipelines.cli", "sandbox", "--port", "0", "--state", str(place.sandbox)]
@@ -84,7 +88,7 @@ def open_sandbox(
     command += ["--imagery", str(imagery.resolve())] if imagery else []
     url = children.start("sandbox", command, env=place.environment(""), cwd=place.project, first_line=True)
     client = Up42Client(Credentials(username=SANDBOX_USER, password=SANDBOX_PASSWORD), Hosts.of(api_url=url))
-    places = imagery_places(client, place.folder / "aois") if imagery else ready_places(place.project)
+    places = imagery_places(client, place.folder / "aois") if imagery else ready_places(place.project, days)
     return url, client, places
 
 
