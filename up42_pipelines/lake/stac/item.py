@@ -1,11 +1,11 @@
-"""Build the lake's STAC item from UP42's: the same scene, with verified files beside it."""
+"""Build the lake's STAC item, from UP42's or from what an archive says: the same scene, verified files beside it."""
 
 from __future__ import annotations
 
 import copy
-import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -13,47 +13,77 @@ import antimeridian
 import pystac
 import pystac.errors
 import rasterio
-from pystac.extensions.file import SCHEMA_URI as FILE_EXTENSION
-from pystac.extensions.projection import SCHEMA_URI as PROJECTION_EXTENSION
-from pystac.validation.stac_validator import JsonSchemaSTACValidator
+import shapely
+from shapely.geometry import mapping, shape
 
 import up42_pipelines
 from up42_pipelines.errors import InvalidDelivery
-from up42_pipelines.lake.rasters.raster import RasterInfo
+from up42_pipelines.lake.stac.assets import (
+    CONVERTED,
+    KEPT,
+    QUICKLOOK_OF,
+    SENSOR_GEOMETRY,
+    SOURCE_HREF,
+    VALID_FOOTPRINT,
+    VERIFIED_BY,
+    LandedAsset,
+    Quicklook,
+    describe_asset,
+    describe_quicklook,
+    migrated,
+)
+from up42_pipelines.lake.stac.extensions import declare_extensions
+from up42_pipelines.lake.stac.facts import DATETIME_FROM, acquisition_time, announcement, scene_properties
+from up42_pipelines.lake.stac.validation import BBOX_MISSES, check, problems
 
-# pystac 1.15 still writes raster v1 (`raster:bands`); with STAC 1.1's common `bands` belongs v2.
-RASTER_EXTENSION = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
-PROCESSING_EXTENSION = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
-# Our own fields, by which a later run recognises what it has already.
-SOURCE_HREF = "up42-pipelines:source_href"
+__all__ = [
+    "ARCHIVE_OF_THE_SAME",
+    "DATETIME_FROM",
+    "LEFT_OUT",
+    "SENSOR_GEOMETRY",
+    "SOURCE_HREF",
+    "VERIFIED_BY",
+    "LandedAsset",
+    "Quicklook",
+    "item_from_archive",
+    "lake_item",
+    "source_item",
+    "without_query",
+]
+
 LEFT_OUT = "up42-pipelines:left_out"
+ARCHIVE_OF_THE_SAME = "An archive of what is in the lake already."
 
 _STRUCTURE = frozenset({"self", "root", "parent", "collection", "child", "item"})
 _STAC_VERSION = "1.1.0"
-_COMPLEX = {"complex_int16": "cint16", "complex_int32": "cint32", "complex64": "cfloat32", "complex128": "cfloat64"}
+_READABLE_VERSION = re.compile(r"(0\.[89]|1\.[01])\.\d+(-[0-9A-Za-z.-]+)?", re.ASCII)
+# Values of the order extension 1.1 for UP42's order statuses. Some data has been delivered in any of them.
+_ORDER_STATUS = {
+    "FULFILLED": "succeeded",
+    "BEING_FULFILLED": "shipping",
+    "DOWNLOADED": "shipping",
+    "FAILED": "failed",
+    "FAILED_PERMANENTLY": "failed",
+    "CANCELED": "canceled",
+}
+# Rasters that are not imagery do not say where imagery is: a mask may be valid everywhere.
+_NO_IMAGERY = frozenset({"data-mask", "thumbnail", "overview", "metadata"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LandedAsset:
-    """A file that lies beside the item.
+def source_item(document: Mapping[str, Any]) -> pystac.Item:
+    """Read an item of STAC 0.8 to 1.1, migrated to 1.1.0 as pystac migrates.
 
-    Attributes:
-        file_name: plain name in the item's folder.
-        size: bytes.
-        sha256: hexadecimal.
-        media_type: of the file as it is now; None when unknown.
-        source_href: where it came from, without query (see `without_query`).
-        raster: its description, when it is a raster.
-        kept: True when these are the delivered bytes.
+    Raises:
+        InvalidDelivery: it is no item, of another version, or cannot be read.
     """
-
-    file_name: str
-    size: int
-    sha256: str
-    media_type: str | None
-    source_href: str
-    raster: RasterInfo | None = None
-    kept: bool = True
+    version = document.get("stac_version")
+    what = f"Item {str(document.get('id'))[:80]!r}"
+    if not isinstance(version, str) or not _READABLE_VERSION.fullmatch(version):
+        raise InvalidDelivery(f"{what} has STAC version {str(version)[:40]!r}; 0.8 to 1.1 can be read.")
+    try:
+        return pystac.Item.from_dict(dict(document))
+    except (pystac.errors.STACError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidDelivery(f"{what} is no STAC item: {' '.join(str(error).split())[:200]}") from error
 
 
 def lake_item(
@@ -66,56 +96,77 @@ def lake_item(
 ) -> pystac.Item:
     """Copy a source item and describe the landed files in it; pure, the input is not changed, nothing is resolved.
 
-    Every property of the source stays, UP42's `up42-*` among them. Assets get relative hrefs and facts of the file,
-    file, projection and raster extensions; geometry and bbox stay the source's, and come from a raster only when the
-    source has none.
+    Every property of the source stays, UP42's `up42-*` among them; `created` and `updated` are the source's, so that
+    landing the same files again gives the same item. Assets get relative hrefs and what was measured: file, projection
+    and raster extensions, statistics. The geometry is the footprint of the valid pixels when every raster has one,
+    else the source's, else a raster's outline. A bbox that misses part of the geometry is made anew.
 
     Args:
         source: UP42's item; earlier STAC versions are migrated to 1.1.
         landed: by asset key of the source.
         collection_id: the lake's collection.
-        unchanged: asset documents by asset key, which an earlier landing of the same item wrote and which still hold.
+        unchanged: asset documents by asset key, which an earlier landing of the same item wrote and which still hold;
+            quicklooks among them stay with their rasters.
         left_out: reason by asset key, for assets that are not in the lake on purpose.
 
     Raises:
-        InvalidDelivery: the result does not conform to STAC's core schema, because the source does not.
+        InvalidDelivery: the result is no valid STAC, because the source is not, or its bbox and its geometry have
+            nothing in common.
     """
     # Never `source.clone()` or plain `to_dict()`: both fetch the source's root from UP42 to make its links relative.
     document = copy.deepcopy(source.to_dict(transform_hrefs=False))
-    origin = source.get_self_href()
-    properties = document["properties"]
-    announced, known = document["assets"], unchanged or {}
-    document["assets"] = {
-        key: _asset(announced[key], landed[key]) if key in landed else copy.deepcopy(dict(known[key]))
-        for key in announced
-        if key in landed or key in known
+    return _finished(document, landed, collection_id, unchanged or {}, left_out or {}, source.get_self_href())
+
+
+def item_from_archive(
+    landed: Mapping[str, LandedAsset],
+    *,
+    item_id: str,
+    collection_id: str,
+    properties: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    delivered_at: datetime,
+    announced: Mapping[str, Mapping[str, Any]] | None = None,
+    geometry: Mapping[str, Any] | None = None,
+    origin: str | None = None,
+    unchanged: Mapping[str, Mapping[str, Any]] | None = None,
+    left_out: Mapping[str, str] | None = None,
+) -> pystac.Item:
+    """Make the item of a delivery that UP42 never turned into one; pure.
+
+    Args:
+        landed: by asset key.
+        item_id: of the new item.
+        collection_id: the lake's collection.
+        properties: what UP42 says about the delivery; where the product's metadata say otherwise, they are believed.
+        facts: what the product's metadata say, by the names of `products.SceneFacts` (`dataclasses.asdict`).
+        delivered_at: time of the item when the metadata have none; `up42-pipelines:datetime_from` says so.
+        announced: by asset key, what the metadata say of a raster: `title`, `roles`, `gsd_m`, `bands` (by the names of
+            `products.Band`); of a document, `title` and `roles`.
+        geometry: GeoJSON (degrees, EPSG:4326), when neither pixels nor metadata tell the place.
+        origin: address of the delivery at UP42, for the link `derived_from`.
+        unchanged: see `lake_item`.
+        left_out: see `lake_item`.
+
+    Raises:
+        InvalidDelivery: the result is no valid STAC.
+    """
+    footprint = facts.get("footprint_4326") or geometry
+    document: dict[str, Any] = {
+        "type": "Feature",
+        "stac_version": _STAC_VERSION,
+        "stac_extensions": [],
+        "id": item_id,
+        "geometry": copy.deepcopy(dict(footprint)) if footprint else None,
+        "properties": {
+            **copy.deepcopy(dict(properties)),
+            **scene_properties(facts),
+            **acquisition_time(facts, delivered_at),
+        },
+        "links": [],
+        "assets": {key: announcement((announced or {}).get(key, {})) for key in (*landed, *(unchanged or {}))},
     }
-    document["collection"] = collection_id
-    document["links"] = [
-        {"rel": "root", "href": "../../../catalog.json", "type": "application/json"},
-        {"rel": "parent", "href": "../collection.json", "type": "application/json"},
-        {"rel": "collection", "href": "../collection.json", "type": "application/json"},
-        *([{"rel": "derived_from", "href": origin, "type": "application/geo+json"}] if origin else []),
-        *(link for link in document["links"] if link["rel"] not in _STRUCTURE),
-    ]
-    _place(document, landed)
-    software = {"up42-pipelines": up42_pipelines.__version__, "GDAL": rasterio.__gdal_version__}
-    properties["processing:software"] = {**properties.get("processing:software", {}), **software}
-    lineage = [properties["processing:lineage"]] if "processing:lineage" in properties else []
-    properties["processing:lineage"] = " ".join([*lineage, _lineage(document["assets"])])
-    if left_out:
-        properties[LEFT_OUT] = dict(sorted(left_out.items()))
-    wanted = {FILE_EXTENSION, PROCESSING_EXTENSION}
-    if any("proj:code" in asset for asset in document["assets"].values()):
-        wanted |= {PROJECTION_EXTENSION, RASTER_EXTENSION}
-    document["stac_extensions"] = sorted({*document.get("stac_extensions", []), *wanted})
-    document["stac_version"] = _STAC_VERSION
-    try:
-        JsonSchemaSTACValidator().validate_core(document, pystac.STACObjectType.ITEM, _STAC_VERSION)
-    except pystac.errors.STACValidationError as error:
-        reason = " ".join(str(error.__cause__ or error).split())[:300]
-        raise InvalidDelivery(f"Item {source.id!r} is no valid STAC {_STAC_VERSION} item: {reason}") from error
-    return pystac.Item.from_dict(document, migrate=False)
+    return _finished(document, landed, collection_id, unchanged or {}, left_out or {}, origin)
 
 
 def without_query(href: str) -> str:
@@ -124,84 +175,122 @@ def without_query(href: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def _asset(source: Mapping[str, Any], file: LandedAsset) -> dict[str, Any]:
-    asset = {**copy.deepcopy(dict(source)), "href": f"./{file.file_name}"}
-    if file.media_type:
-        asset["type"] = file.media_type
-    asset["file:size"] = file.size
-    # Multihash: 0x12 says SHA-256, 0x20 that 32 bytes follow (https://github.com/multiformats/multicodec).
-    asset["file:checksum"] = f"1220{file.sha256}"
-    asset[SOURCE_HREF] = file.source_href
-    if file.raster is not None:
-        asset |= _projection(file.raster)
-        asset.pop("proj:epsg", None)
-        asset["bands"] = _bands(asset.pop("bands", []), file.raster)
-        # Their facts are in `bands` now, measured instead of announced.
-        asset.pop("raster:bands", None)
-        asset["processing:lineage"] = _KEPT if file.kept else _CONVERTED
-    return asset
+def _finished(
+    document: dict[str, Any],
+    landed: Mapping[str, LandedAsset],
+    collection_id: str,
+    unchanged: Mapping[str, Mapping[str, Any]],
+    left_out: Mapping[str, str],
+    origin: str | None,
+) -> pystac.Item:
+    """Turn a source document, which is ours to change, into the lake's item."""
+    document["assets"] = _assets(document["assets"], landed, unchanged)
+    document["collection"] = collection_id
+    document["links"] = [
+        {"rel": "root", "href": "../../../catalog.json", "type": "application/json"},
+        {"rel": "parent", "href": "../collection.json", "type": "application/json"},
+        {"rel": "collection", "href": "../collection.json", "type": "application/json"},
+        *([{"rel": "derived_from", "href": without_query(origin), "type": "application/geo+json"}] if origin else []),
+        *(link for link in document["links"] if link["rel"] not in _STRUCTURE),
+    ]
+    document["properties"] = _properties(document["properties"], document["assets"], left_out)
+    document["stac_version"] = _STAC_VERSION
+    _place(document, landed)
+    declare_extensions(document)
+    if problems(document) == (BBOX_MISSES,) and _meet(document["bbox"], document["geometry"]):
+        document["bbox"] = _bbox(document["geometry"])
+    check(document, f"Item {document['id']!r}")
+    return pystac.Item.from_dict(document, migrate=False)
 
 
-_KEPT = "Kept as delivered."
-_CONVERTED = "Converted without loss to a Cloud-Optimized GeoTIFF."
+def _assets(
+    announced: Mapping[str, Mapping[str, Any]],
+    landed: Mapping[str, LandedAsset],
+    unchanged: Mapping[str, Mapping[str, Any]],
+) -> dict[str, dict[str, Any]]:
+    """Assets in the source's order, then the quicklooks of those that are there."""
+    assets = {
+        key: describe_asset(announced[key], landed[key]) if key in landed else copy.deepcopy(dict(unchanged[key]))
+        for key in announced
+        if key in landed or (key in unchanged and QUICKLOOK_OF not in unchanged[key])
+    }
+    for key, asset in unchanged.items():
+        # A raster that landed anew has a quicklook of its own, or none.
+        if asset.get(QUICKLOOK_OF) in assets.keys() - landed.keys():
+            assets[key] = copy.deepcopy(dict(asset))
+    for key, file in landed.items():
+        if key in assets and file.quicklook is not None:
+            name = f"{key}-quicklook"
+            while name in assets:
+                name += "-of-lake"
+            assets[name] = describe_quicklook(file.quicklook, key)
+    return assets
+
+
+def _properties(
+    source: Mapping[str, Any], assets: Mapping[str, Mapping[str, Any]], left_out: Mapping[str, str]
+) -> dict[str, Any]:
+    properties = migrated(source) if any("bands" in asset for asset in assets.values()) else dict(source)
+    status = _ORDER_STATUS.get(str(properties.get("up42-order:status")))
+    if status is not None and "order:status" not in properties:
+        properties["order:status"] = status
+        if isinstance(properties.get("up42-order:id"), str):
+            properties["order:id"] = properties["up42-order:id"]
+    software = {"up42-pipelines": up42_pipelines.__version__, "GDAL": rasterio.__gdal_version__}
+    properties["processing:software"] = {**properties.get("processing:software", {}), **software}
+    lineage = [properties["processing:lineage"]] if "processing:lineage" in properties else []
+    properties["processing:lineage"] = " ".join([*lineage, _lineage(assets)])
+    if left_out:
+        properties[LEFT_OUT] = dict(sorted(left_out.items()))
+    return properties
 
 
 def _lineage(assets: Mapping[str, Mapping[str, Any]]) -> str:
-    converted = sorted(key for key, asset in assets.items() if asset.get("processing:lineage") == _CONVERTED)
+    converted = sorted(key for key, asset in assets.items() if asset.get("processing:lineage") == CONVERTED)
     if not converted:
-        return f"Delivered by UP42. {_KEPT}"
-    rest = "" if len(converted) == len(assets) else " Everything else kept as delivered."
-    return f"Delivered by UP42. {_CONVERTED[:-1]}: {', '.join(converted)}.{rest}"
-
-
-def _projection(raster: RasterInfo) -> dict[str, Any]:
-    """Fields of the projection extension 2.0 (https://github.com/stac-extensions/projection)."""
-    fields: dict[str, Any] = {"proj:code": raster.crs_code, "proj:shape": [raster.height, raster.width]}
-    if raster.crs_code is None and raster.crs_wkt is not None:
-        fields["proj:wkt2"] = raster.crs_wkt
-    if raster.transform is not None and raster.bounds is not None:
-        fields["proj:transform"] = list(raster.transform)
-        fields["proj:bbox"] = list(raster.bounds)
-    return fields
-
-
-def _bands(announced: list[dict[str, Any]], raster: RasterInfo) -> list[dict[str, Any]]:
-    """STAC 1.1 common metadata `bands`, one per band; what the source announced for as many bands stays."""
-    if len(announced) != raster.count:
-        announced = [{} for _ in range(raster.count)]
-    return [{**announced[index], **_band(raster, index, announced[index].get("name"))} for index in range(raster.count)]
-
-
-def _band(raster: RasterInfo, index: int, name: str | None) -> dict[str, Any]:
-    nodata, scale, offset = raster.nodata[index], raster.scales[index], raster.offsets[index]
-    fields: dict[str, Any] = {
-        "name": name or raster.descriptions[index] or f"b{index + 1}",
-        "data_type": _COMPLEX.get(raster.dtypes[index], raster.dtypes[index]),
-    }
-    if nodata is not None:
-        fields["nodata"] = _json_number(nodata)
-    if raster.units[index]:
-        fields["unit"] = raster.units[index]
-    if (scale, offset) != (1.0, 0.0) and math.isfinite(scale) and math.isfinite(offset):
-        fields["raster:scale"], fields["raster:offset"] = scale, offset
-    if raster.gsd_m is not None:
-        fields["raster:spatial_resolution"] = raster.gsd_m
-    return fields
-
-
-def _json_number(value: float) -> float | int | str:
-    """Common metadata `nodata`: a number, or "nan", "inf", "-inf", which JSON has no numbers for."""
-    if not math.isfinite(value):
-        return str(float(value))
-    return int(value) if float(value).is_integer() and abs(value) < 2**63 else float(value)
+        return f"Delivered by UP42. {KEPT}"
+    delivered = [key for key, asset in assets.items() if QUICKLOOK_OF not in asset]
+    rest = "" if len(converted) == len(delivered) else " Everything else kept as delivered."
+    return f"Delivered by UP42. {CONVERTED[:-1]}: {', '.join(converted)}.{rest}"
 
 
 def _place(document: dict[str, Any], landed: Mapping[str, LandedAsset]) -> None:
-    """Give an item without geometry that of its first raster that has one, and a geometry without bbox its bbox."""
-    if not document.get("geometry"):
+    """Geometry and bbox: of the valid pixels, else the source's, else of the first raster that has one."""
+    rasters = [
+        asset
+        for asset in document["assets"].values()
+        if "proj:shape" in asset and not _NO_IMAGERY & set(asset.get("roles") or ())
+    ]
+    footprints = [asset.get(VALID_FOOTPRINT) for asset in rasters]
+    if footprints and all(footprints):
+        whole = shapely.union_all([shape(footprint) for footprint in footprints])
+        document["geometry"] = _as_json(mapping(whole)) if len(footprints) > 1 else copy.deepcopy(footprints[0])
+        document["bbox"] = _bbox(document["geometry"])
+    elif not document.get("geometry"):
+        document["geometry"] = None
+        document.pop("bbox", None)
         for file in landed.values():
             if file.raster is not None and file.raster.bbox is not None:
                 document["geometry"], document["bbox"] = file.raster.footprint_4326, list(file.raster.bbox)
                 return
     elif not document.get("bbox"):
-        document["bbox"] = list(antimeridian.bbox(document["geometry"]))
+        document["bbox"] = _bbox(document["geometry"])
+
+
+def _bbox(geometry: dict[str, Any]) -> list[float]:
+    return [float(value) for value in antimeridian.bbox(geometry)]
+
+
+def _meet(bbox: list[float], geometry: dict[str, Any]) -> bool:
+    """Whether a bbox (west > east across the antimeridian) and a geometry have a place in common."""
+    west, south, east, north = bbox if len(bbox) == 4 else (*bbox[:2], *bbox[3:5])
+    spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
+    boxes = [shapely.box(left, south, right, north) for left, right in spans]
+    return any(box.intersects(shape(geometry)) for box in boxes)
+
+
+def _as_json(value: Any) -> Any:
+    """With lists for tuples, as JSON reads it back."""
+    if isinstance(value, dict):
+        return {key: _as_json(inner) for key, inner in value.items()}
+    return [_as_json(inner) for inner in value] if isinstance(value, tuple | list) else value

@@ -30,6 +30,7 @@ _TOLERANCE = 1e-5
 _RFC3339_UTC = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|\+00:00)", re.ASCII)
 _NESTING = {"Point": 0, "MultiPoint": 1, "LineString": 1, "Polygon": 2, "MultiLineString": 2, "MultiPolygon": 3}
 _MOST_PROBLEMS_TOLD = 5
+BBOX_MISSES = "bbox: does not contain the geometry"
 
 
 def problems(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -59,6 +60,12 @@ def schema_problems(document: Mapping[str, Any]) -> tuple[str, ...]:
     if validator.is_valid(document):
         return ()
     return tuple(dict.fromkeys(_worded(_cause(error)) for error in validator.iter_errors(document)))
+
+
+def nonconforming(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """The vendored extensions that a document declares and does not conform to, sorted."""
+    known = set(document["stac_extensions"]) & _vendored().keys()
+    return tuple(uri for uri in sorted(known) if not _validator((uri,)).is_valid(document))
 
 
 def unchecked(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -131,7 +138,7 @@ def _place_contradictions(document: Mapping[str, Any]) -> Iterator[str]:
     if south > north:
         yield "bbox: south is more than north"
     elif min(lats) < south - _TOLERANCE or max(lats) > north + _TOLERANCE or not _within(lons, west, east):
-        yield "bbox: does not contain the geometry"
+        yield BBOX_MISSES
 
 
 def _within(lons: list[float], west: float, east: float) -> bool:
@@ -161,25 +168,28 @@ def _not_json(document: Any) -> str | None:
         below: list[Any] = []
         for value in level:
             kind = type(value)
-            if kind is str:
-                if not value.isascii() and not _is_unicode(value):
-                    return _located(document, value, "has half of a surrogate pair")
-            elif kind is dict:
+            if kind is dict:
                 below.extend(value.values())
             elif kind is list or kind is tuple:
                 below.extend(value)
-            elif kind is float:
-                if not math.isfinite(value):
-                    return _located(document, value, "is not a finite number")
-            elif kind is int:
-                if value.bit_length() > _LARGEST_INTEGER_BITS:
-                    return _located(document, value, f"has more than {_LARGEST_INTEGER_BITS} bits")
-            elif value is not None and kind is not bool:
-                return _located(document, value, f"a {kind.__name__} is nothing that JSON has")
+            elif not (kind is str and value.isascii()) and (odd := _odd(value)):
+                return _located(document, value, odd)
         if not below:
             return None
         level = below
     return f"is nested deeper than {_DEEPEST} levels"
+
+
+def _odd(value: Any) -> str | None:
+    """What is wrong with a value that is neither an object nor an array."""
+    kind = type(value)
+    if kind is float:
+        return None if math.isfinite(value) else "is not a finite number"
+    if kind is int:
+        return None if value.bit_length() <= _LARGEST_INTEGER_BITS else f"has more than {_LARGEST_INTEGER_BITS} bits"
+    if kind is str:
+        return None if _is_unicode(value) else "has half of a surrogate pair"
+    return None if value is None or kind is bool else f"a {kind.__name__} is nothing that JSON has"
 
 
 def _is_unicode(text: str) -> bool:
@@ -194,7 +204,7 @@ def _located(document: Any, wanted: Any, what: str) -> str:
     """The same walk again, with paths: only for a document that is refused."""
     level: list[tuple[tuple[Any, ...], Any]] = [((), document)]
     for _ in range(_DEEPEST):
-        below = []
+        below: list[tuple[tuple[Any, ...], Any]] = []
         for path, value in level:
             if value is wanted:
                 return f"{_path(path)}{what}"

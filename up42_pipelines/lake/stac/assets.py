@@ -1,0 +1,210 @@
+"""Describe landed files as STAC assets: what the source announced, overwritten by what was measured. Pure."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from up42_pipelines.lake.rasters.raster import RasterInfo
+
+# Our own fields. SOURCE_HREF is how a later run recognises what it has already.
+SOURCE_HREF = "up42-pipelines:source_href"
+VERIFIED_BY = "up42-pipelines:verified_by"
+SENSOR_GEOMETRY = "up42-pipelines:sensor_geometry"
+PROFILE = "up42-pipelines:profile"
+VALID_FOOTPRINT = "up42-pipelines:valid_footprint"
+QUICKLOOK_OF = "up42-pipelines:quicklook_of"
+
+KEPT = "Kept as delivered."
+CONVERTED = "Converted without loss to a Cloud-Optimized GeoTIFF."
+
+_COMPLEX = {"complex_int16": "cint16", "complex_int32": "cint32", "complex64": "cfloat32", "complex128": "cfloat64"}
+_EO_FIELDS = ("common_name", "center_wavelength", "full_width_half_max", "solar_illumination")
+_RASTER_FIELDS = ("sampling", "bits_per_sample", "spatial_resolution", "scale", "offset", "histogram")
+_STATISTICS = ("minimum", "maximum", "mean", "stddev", "valid_percent")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quicklook:
+    """A small PNG of a raster, beside it.
+
+    Attributes:
+        file_name: plain name in the item's folder.
+        size: bytes.
+        sha256: hexadecimal.
+    """
+
+    file_name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LandedAsset:
+    """A file that lies beside the item.
+
+    Attributes:
+        file_name: plain name in the item's folder.
+        size: bytes.
+        sha256: hexadecimal.
+        media_type: of the file as it is now; None when unknown.
+        source_href: where it came from, without query (see `item.without_query`).
+        raster: its description, when it is a raster.
+        kept: True when these are the delivered bytes.
+        verified_by: what the download was compared with: `crc32c`, `md5`, `length`; None when it is not known.
+        statistics: of the valid pixels, one mapping per band with any of `minimum`, `maximum`, `mean`, `stddev`,
+            `valid_percent`; empty when not measured.
+        valid_percent: of the pixels, 0 to 100; for bands whose statistics do not say it.
+        valid_footprint: GeoJSON of the valid pixels (degrees, EPSG:4326), cut at the antimeridian.
+        profile: for what use the COG was written, for example `visual`; None when it was kept.
+        quicklook: its picture, when there is one.
+    """
+
+    file_name: str
+    size: int
+    sha256: str
+    media_type: str | None
+    source_href: str
+    raster: RasterInfo | None = None
+    kept: bool = True
+    verified_by: str | None = None
+    statistics: tuple[Mapping[str, float | None], ...] = ()
+    valid_percent: float | None = None
+    valid_footprint: Mapping[str, Any] | None = None
+    profile: str | None = None
+    quicklook: Quicklook | None = None
+
+
+def describe_asset(announced: Mapping[str, Any], file: LandedAsset) -> dict[str, Any]:
+    """STAC asset of a landed file.
+
+    A raster's projection and bands are the measured ones; announced bands keep their names and colours if there are as
+    many. Whatever else the source says stays.
+    """
+    asset = {**migrated(announced), "href": f"./{file.file_name}"}
+    if file.media_type:
+        asset["type"] = file.media_type
+    asset |= _file(file.size, file.sha256)
+    asset[SOURCE_HREF] = file.source_href
+    if file.verified_by:
+        asset[VERIFIED_BY] = file.verified_by
+    if file.raster is not None:
+        bands = asset.pop("bands", [])
+        asset = {name: value for name, value in asset.items() if not name.startswith("proj:")}
+        asset |= _projection(file.raster)
+        asset["bands"] = _measured_bands(bands, file.raster, file)
+        asset["processing:lineage"] = KEPT if file.kept else CONVERTED
+        if file.profile:
+            asset[PROFILE] = file.profile
+        if file.valid_footprint is not None:
+            asset[VALID_FOOTPRINT] = copy.deepcopy(dict(file.valid_footprint))
+    return asset
+
+
+def describe_quicklook(quicklook: Quicklook, key: str) -> dict[str, Any]:
+    """STAC asset of a quicklook of the asset `key`."""
+    return {
+        "href": f"./{quicklook.file_name}",
+        "type": "image/png",
+        "title": f"Quicklook of {key}",
+        "roles": ["thumbnail"],
+        **_file(quicklook.size, quicklook.sha256),
+        QUICKLOOK_OF: key,
+    }
+
+
+def migrated(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of an asset's fields in STAC 1.1: `eo:bands` and `raster:bands` as `bands`, `proj:epsg` as `proj:code`.
+
+    pystac leaves the bands as they are. They are put together by index; fields of other extensions stay (STAC 1.1.0,
+    "Bands", and the migration notes of eo 2.0.0 and raster 2.0.0).
+    """
+    new = copy.deepcopy(dict(fields))
+    epsg = new.pop("proj:epsg", None)
+    if epsg is not None and not new.get("proj:code"):
+        new["proj:code"] = f"EPSG:{epsg}"
+    lists = [_band_list(new.pop(name, None)) for name in ("raster:bands", "eo:bands", "bands")]
+    bands = [
+        {**_prefixed(raster, "raster", _RASTER_FIELDS), **_prefixed(eo, "eo", _EO_FIELDS), **band}
+        for raster, eo, band in zip_longest(*lists, fillvalue={})
+    ]
+    if any(bands):
+        new["bands"] = bands
+    return new
+
+
+def _band_list(announced: Any) -> list[dict[str, Any]]:
+    """Bands of a list; before STAC 1.0 they could be numbers, which mean nothing without their collection."""
+    bands = announced if isinstance(announced, list) else []
+    return [band if isinstance(band, dict) else {} for band in bands]
+
+
+def _prefixed(band: Mapping[str, Any], prefix: str, names: tuple[str, ...]) -> dict[str, Any]:
+    return {f"{prefix}:{name}" if name in names else name: value for name, value in band.items()}
+
+
+def _file(size: int, sha256: str) -> dict[str, Any]:
+    # Multihash: 0x12 says SHA-256, 0x20 that 32 bytes follow (https://github.com/multiformats/multicodec).
+    return {"file:size": size, "file:checksum": f"1220{sha256}"}
+
+
+def _projection(raster: RasterInfo) -> dict[str, Any]:
+    """Fields of the projection extension 2.0 (https://github.com/stac-extensions/projection)."""
+    fields: dict[str, Any] = {"proj:code": raster.crs_code, "proj:shape": [raster.height, raster.width]}
+    if raster.crs_code is None and raster.crs_wkt is not None:
+        fields["proj:wkt2"] = raster.crs_wkt
+    if raster.transform is not None and raster.bounds is not None:
+        fields["proj:transform"] = list(raster.transform)
+        fields["proj:bbox"] = list(raster.bounds)
+    elif raster.has_gcps or raster.has_rpcs:
+        fields[SENSOR_GEOMETRY] = True
+    return fields
+
+
+def _measured_bands(announced: list[dict[str, Any]], raster: RasterInfo, file: LandedAsset) -> list[dict[str, Any]]:
+    """STAC 1.1 common metadata `bands`, one per band of the raster."""
+    if len(announced) != raster.count:
+        announced = [{} for _ in range(raster.count)]
+    bands = []
+    for index, said in enumerate(announced):
+        measured = _measured(raster, index, said.get("name"))
+        known = file.statistics[index] if index < len(file.statistics) else {}
+        statistics = {
+            "valid_percent": file.valid_percent,
+            **{name: known[name] for name in _STATISTICS if name in known},
+        }
+        finite = {name: value for name, value in statistics.items() if value is not None and math.isfinite(value)}
+        bands.append({**said, **measured, **({"statistics": finite} if finite else {})})
+    return bands
+
+
+def _measured(raster: RasterInfo, index: int, name: str | None) -> dict[str, Any]:
+    nodata, scale, offset = raster.nodata[index], raster.scales[index], raster.offsets[index]
+    fields: dict[str, Any] = {
+        "name": name or raster.descriptions[index] or f"b{index + 1}",
+        "data_type": _COMPLEX.get(raster.dtypes[index], raster.dtypes[index]),
+    }
+    if nodata is not None:
+        fields["nodata"] = _json_number(nodata)
+    if raster.units[index]:
+        fields["unit"] = raster.units[index]
+    if (scale, offset) != (1.0, 0.0) and math.isfinite(scale) and math.isfinite(offset):
+        fields["raster:scale"], fields["raster:offset"] = scale, offset
+    if raster.gsd_m is not None:
+        fields["raster:spatial_resolution"] = raster.gsd_m
+    return fields
+
+
+def _is_finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _json_number(value: float) -> float | int | str:
+    """Common metadata `nodata`: a number, or "nan", "inf", "-inf", which JSON has no numbers for."""
+    if not math.isfinite(value):
+        return str(float(value))
+    return int(value) if float(value).is_integer() and abs(value) < 2**63 else float(value)
