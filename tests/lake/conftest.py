@@ -115,11 +115,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(fault.status, fault.headers, b"<Error>told so</Error>", Fault())
             return
         headers, body, status = {**stored.headers(), **fault.headers}, stored.content, 200
-        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if stored.ranges and self.headers.get("If-Match", stored.etag) != stored.etag:
+            self._send(412, {}, b"<Error>PreconditionFailed</Error>", Fault())
+            return
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if wanted and stored.ranges and self.headers.get("If-Range", stored.etag) == stored.etag:
-            first = int(wanted[1])
-            headers.setdefault("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
-            body, status = body[first:], 206
+            first, last = int(wanted[1]), min(int(wanted[2] or len(body)), len(body) - 1)
+            if first >= len(body):
+                self._send(416, {"Content-Range": f"bytes */{len(body)}"}, b"<Error>InvalidRange</Error>", Fault())
+                return
+            headers.setdefault("Content-Range", f"bytes {first}-{last}/{len(body)}")
+            body, status = body[first : last + 1], 206
         self._send(status, headers, body, fault)
 
     def _send(self, status: int, headers: dict[str, str], body: bytes, fault: Fault) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -152,7 +151,7 @@ def _fetch(client: Up42Client, asset: str, folder: Path, progress: Progress) -> 
     task = progress.add_task(asset_id, total=None)
     received = verified_download(
         lambda: client.storage.assets.download_url(asset),
-        folder / f".{asset_id}.{secrets.token_hex(4)}.part",
+        folder / f".{asset_id}.part",
         on_progress=lambda done, total: progress.update(task, completed=done, total=total),
     )
     name = Path(received.filename or asset_id)
@@ -167,7 +166,7 @@ def _fetch(client: Up42Client, asset: str, folder: Path, progress: Progress) -> 
 def _holds(target: Path, received: Received) -> bool:
     from up42_pipelines.lake.content import sha256_of
 
-    return target.is_file() and sha256_of(target) == received.sha256
+    return target.is_file() and sha256_of(target) == received.sha256()
 
 
 def _progress() -> Progress:
@@ -178,4 +177,4 @@ def _progress() -> Progress:
 
 
 def _as_document(asset: str, file: Received) -> dict[str, Any]:
-    return {"asset": asset, "path": str(file.path), "size": file.size, "crc32c": file.crc32c, "sha256": file.sha256}
+    return {"asset": asset, "path": str(file.path), "size": file.size, "crc32c": file.crc32c, "sha256": file.sha256()}

@@ -107,8 +107,8 @@ def check_announced(asset: pystac.Asset, received: Received) -> None:
     size, checksum = asset.extra_fields.get("file:size"), asset.extra_fields.get("file:checksum")
     if size is not None and size != received.size:
         raise InvalidDelivery(f"The item announces {size} bytes, {received.size} were delivered.")
-    if isinstance(checksum, str) and checksum.startswith("1220") and checksum.lower() != f"1220{received.sha256}":
-        raise InvalidDelivery(f"The item announces the checksum {checksum}, the file has 1220{received.sha256}.")
+    if isinstance(checksum, str) and checksum.startswith("1220") and checksum.lower() != f"1220{received.sha256()}":
+        raise InvalidDelivery(f"The item announces the checksum {checksum}, the file has 1220{received.sha256()}.")
 
 
 def sha256_of(path: Path) -> str:

@@ -256,7 +256,7 @@ class _Landing:
         return LandedAsset(
             file_name=name,
             size=target.stat().st_size,
-            sha256=received.sha256 if cog.kept else sha256_of(target),
+            sha256=received.sha256() if cog.kept else sha256_of(target),
             media_type=COG_MEDIA_TYPE,
             source_href=without_query(self.item.assets[key].href),
             raster=cog.info,
@@ -271,7 +271,7 @@ class _Landing:
         return LandedAsset(
             file_name=name,
             size=received.size,
-            sha256=received.sha256,
+            sha256=sha256_of(received.path.with_name(name)),
             media_type=self.item.assets[key].media_type or received.content_type,
             source_href=without_query(self.item.assets[key].href),
         )

@@ -1,21 +1,26 @@
-"""The local half of a download: bytes on disk, and what is known about the object they belong to."""
+"""The local half of a transfer: the bytes on disk so far, the journal beside them, and what they become."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Callable, Mapping
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from email.message import Message
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Literal
 
 import google_crc32c
 
-from up42_pipelines.errors import LakeError
-from up42_pipelines.lake.names import safe_name
-from up42_pipelines.lake.store import explain
+from up42_pipelines.errors import LakeError, TransferError
+from up42_pipelines.lake.local_files import write_file
+from up42_pipelines.lake.transfer.checksums import sha256_of
+from up42_pipelines.lake.transfer.part_journal import entry, opening, read_journal
+from up42_pipelines.lake.transfer.plan import Part, Plan
+
+_REREAD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,151 +31,184 @@ class Received:
         path: the local file.
         size: bytes.
         crc32c: base64 of the big-endian value, as Google Cloud Storage writes it in `x-goog-hash`.
-        sha256: hexadecimal.
         content_type: media type as the server says, without parameters; information only.
         filename: from Content-Disposition, made safe; information only.
+        verified_by: the best that the server announced: a checksum, or nothing but the length.
     """
 
     path: Path
     size: int
     crc32c: str
-    sha256: str
     content_type: str | None
     filename: str | None
+    verified_by: Literal["crc32c", "md5", "length"]
+
+    def sha256(self) -> str:
+        """Of the file as it is now, hexadecimal; reads all of it."""
+        return sha256_of(self.path)
 
 
 class PartialFile:
-    """The bytes so far and their running hashes; used in a `with` block, and removed at its end unless finished.
+    """`<target>.partial`, pre-sized and written at any place, and `<target>.journal`, which outlive a killed process.
+
+    The target's own name is only given to bytes that were verified. A lock on the file (flock(2)) keeps out every other
+    process, and every other thread.
 
     Attributes:
-        target: the local file.
-        size: bytes so far.
-        total: bytes in all, when the server said so.
-        etag: strong ETag of the object that these bytes belong to; None when it has none.
+        target: the local file that it becomes.
 
     Raises:
-        LakeError: the file cannot be written.
+        TransferError: somebody else is writing it.
+        LakeError: it cannot be written; so does every method.
     """
 
-    size: int
-    total: int | None
-    etag: str | None
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.path = target.with_name(f"{target.name}.partial")
+        self._journal_path = target.with_name(f"{target.name}.journal")
+        self._journal: int | None = None
+        self._worth_keeping = False
+        self._lock = threading.Lock()
+        with self._writing():
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            self._file = self._open_locked()
 
-    def __init__(self, target: Path, on_progress: Callable[[int, int | None], None] | None) -> None:
-        self.target, self._on_progress = target, on_progress
-        self._finished = False
-        self.size = 0
-        try:
-            self._file: BinaryIO = target.open("wb")
-        except OSError as error:
-            raise self._unwritable(error) from error
-        self.restart({})
+    def resume(self) -> tuple[Plan, Mapping[int, int]] | None:
+        """What an earlier transfer left: its plan, and by index the CRC-32C of each part that is really there.
 
-    def restart(self, headers: Mapping[str, str]) -> None:
-        """Forget what is there; what comes next is the object that these answer headers describe."""
-        self._headers = dict(headers)
-        had_bytes, self.size = self.size > 0, 0
-        length = self._headers.get("content-length", "")
-        self.total = int(length) if length.isdecimal() else None
-        etag = self._headers.get("etag", "")
-        # A weak ETag ("W/...") does not promise identical bytes, so it cannot be resumed on.
-        self.etag = etag if etag.startswith('"') else None
-        self._crc32c, self._sha256 = 0, hashlib.sha256()
-        # md5 costs twice as much as sha256, so only when nothing better is announced.
-        announced = self.announced
-        self._md5 = hashlib.md5(usedforsecurity=False) if "md5" in announced and "crc32c" not in announced else None
-        if had_bytes:
-            self._writing(self._file.seek, 0)
-            self._writing(self._file.truncate)
-
-    @property
-    def announced(self) -> dict[str, str]:
-        """Checksums of `x-goog-hash`, by name; none when the store decompressed the object on the way.
-
-        They describe the stored bytes (https://cloud.google.com/storage/docs/transcoding).
+        Every part that the journal names is read again. So nothing has to be flushed before the journal says so: what a
+        power cut took away, or tore, is just fetched again.
         """
-        stored_as = self._headers.get("x-goog-stored-content-encoding", "identity")
-        if stored_as != self._headers.get("content-encoding", "identity"):
-            return {}
-        pairs = (part.strip().partition("=") for part in self._headers.get("x-goog-hash", "").split(","))
-        return {name: value for name, _, value in pairs if value}
-
-    @property
-    def verifiable(self) -> bool:
-        """Whether the end of the object can be told from a dropped connection."""
-        chunked = self._headers.get("transfer-encoding", "").lower() == "chunked"
-        return self.total is not None or chunked or bool(self.announced)
-
-    def append(self, piece: bytes) -> None:
-        """Write and hash what came next."""
-        self._writing(self._file.write, piece)
-        self._crc32c = google_crc32c.extend(self._crc32c, piece)
-        self._sha256.update(piece)
-        if self._md5 is not None:
-            self._md5.update(piece)
-        self.size += len(piece)
-        if self._on_progress is not None:
-            self._on_progress(self.size, self.total)
-
-    def mismatch(self) -> str | None:
-        """What of the announced checksums the received bytes contradict."""
-        ours = {"crc32c": self.crc32c}
-        if self._md5 is not None:
-            ours["md5"] = base64.b64encode(self._md5.digest()).decode()
-        for name, value in ours.items():
-            announced = self.announced.get(name)
-            if announced is not None and announced != value:
-                return f"{name} is {value}, the server announced {announced}"
-        return None
-
-    @property
-    def crc32c(self) -> str:
-        """Of the bytes so far, base64 of the big-endian value."""
-        return base64.b64encode(self._crc32c.to_bytes(4, "big")).decode()
-
-    def finish(self) -> Received:
-        """Declare the object complete, and keep it."""
-        self._writing(self._file.flush)
-        self._finished = True
-        content_type = self._headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Received(
-            path=self.target,
-            size=self.size,
-            crc32c=self.crc32c,
-            sha256=self._sha256.hexdigest(),
-            content_type=content_type or None,
-            filename=_filename(self._headers.get("content-disposition")),
-        )
-
-    def _writing(self, act: Callable[..., Any], *arguments: Any) -> None:
         try:
-            act(*arguments)
+            known = read_journal(self._journal_path.read_bytes())
+        except OSError:
+            return None
+        if known is None:
+            return None
+        plan, entries = known
+        there = {
+            part.index: crc32c
+            for part in plan.parts
+            if (crc32c := entries.get(part.index)) is not None and self._crc32c_on_disk(part) == crc32c
+        }
+        if not there:
+            return None
+        with self._writing():
+            self._allocate(plan)
+            write_file(self._journal_path, opening(plan) + b"".join(entry(*item) for item in there.items()))
+            self._journal = os.open(self._journal_path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._worth_keeping = True
+        return plan, there
+
+    def begin(self, plan: Plan) -> None:
+        """Forget what is there; what comes next are the parts of this plan."""
+        self.forget()
+        if len(plan.parts) == 1:
+            return  # a journal could not save any of it
+        with self._writing():
+            self._allocate(plan)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+            self._journal = os.open(self._journal_path, flags, 0o666)
+            os.write(self._journal, opening(plan))
+
+    def forget(self) -> None:
+        """Nothing of what is there can be used."""
+        self._worth_keeping = False
+        with self._writing():
+            self._close_journal()
+            self._journal_path.unlink(missing_ok=True)
+            os.ftruncate(self._file, 0)
+
+    def write(self, piece: memoryview, at: int) -> None:
+        """Write bytes at their place."""
+        with self._writing():
+            while piece:
+                written = os.pwrite(self._file, piece, at)
+                piece, at = piece[written:], at + written
+
+    def finished(self, part: Part, crc32c: int) -> None:
+        """Note that a part is there."""
+        if self._journal is not None:
+            with self._writing(), self._lock:
+                os.write(self._journal, entry(part.index, crc32c))
+            self._worth_keeping = True
+
+    def publish(self) -> int:
+        """Flush the bytes, give them the target's name, and remove the journal; size in bytes."""
+        with self._writing():
+            size = os.fstat(self._file).st_size
+            os.fsync(self._file)
+            self.path.replace(self.target)
+            self._close_journal()
+            self._journal_path.unlink(missing_ok=True)
+            os.close(self._file)
+        return size
+
+    def leave(self, *, resumable: bool) -> None:
+        """Let go of the file. What a later transfer could not resume is removed."""
+        with suppress(OSError):
+            self._close_journal()
+        with suppress(OSError):
+            if not (resumable and self._worth_keeping):
+                self.path.unlink(missing_ok=True)
+                self._journal_path.unlink(missing_ok=True)
+        with suppress(OSError):
+            os.close(self._file)
+
+    def _open_locked(self) -> int:
+        while True:
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Whoever held the lock before may have renamed or removed what it is on.
+                if self.path.exists() and os.path.samestat(os.fstat(file), self.path.stat()):
+                    return file
+            except BlockingIOError:
+                os.close(file)
+                raise TransferError(
+                    f"{self.target} is being fetched by somebody else. Wait for that, or choose another target."
+                ) from None
+            except BaseException:
+                os.close(file)
+                raise
+            os.close(file)
+
+    def _allocate(self, plan: Plan) -> None:
+        """Take the space now: a full disk shows before anything is fetched, and parts are not scattered over it."""
+        size = plan.size or 0
+        try:
+            os.posix_fallocate(self._file, 0, size)
         except OSError as error:
-            raise self._unwritable(error) from error
+            if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
+                raise
+        os.ftruncate(self._file, size)
 
-    def _unwritable(self, error: OSError) -> LakeError:
-        return explain(error, f"Cannot write the download to {self.target}")
+    def _crc32c_on_disk(self, part: Part) -> int | None:
+        crc32c, at, stop = 0, part.start, part.stop or 0
+        with self._writing():
+            while at < stop:
+                piece = os.pread(self._file, min(_REREAD_BYTES, stop - at), at)
+                if not piece:
+                    return None
+                crc32c = google_crc32c.extend(crc32c, piece)
+                at += len(piece)
+        return crc32c
 
-    def __enter__(self) -> Self:
-        return self
+    def _close_journal(self) -> None:
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            os.close(journal)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
-            self._file.close()
-        except OSError as failure:
-            if error is None:
-                raise self._unwritable(failure) from failure
-        finally:
-            if not self._finished:
-                self.target.unlink(missing_ok=True)
+            yield
+        except OSError as error:
+            raise _unwritable(error, self.target) from error
 
 
-def _filename(disposition: str | None) -> str | None:
-    if not disposition:
-        return None
-    message = Message()
-    message["Content-Disposition"] = disposition
-    name = message.get_filename()
-    return safe_name(name.replace("\\", "/").rpartition("/")[2]) if name else None
+def _unwritable(error: OSError, target: Path) -> LakeError:
+    from up42_pipelines.lake.store import explain  # brings fsspec, which a transfer that succeeds does without
+
+    return explain(error, f"Cannot write the download to {target}")
