@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from up42_pipelines.lake.stac.validation import nonconforming
@@ -17,6 +17,8 @@ PROJECTION_EXTENSION = "https://stac-extensions.github.io/projection/v2.0.0/sche
 RASTER_EXTENSION = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
 # The source's extensions that its own fields violate; the fields stay.
 UNDECLARED = "up42-pipelines:undeclared_extensions"
+# Properties of the source that violate an extension which the lake writes itself.
+SET_ASIDE = "up42-pipelines:set_aside"
 
 _EO_WITH_OLD_BANDS = "https://stac-extensions.github.io/eo/v1.1.0/schema.json"
 # By the prefix of the fields. Written by us, so in one version, whichever the source has.
@@ -40,15 +42,16 @@ _URI = re.compile(r"https://stac-extensions\.github\.io/([a-z0-9-]+)/v[^/]+/sche
 def declare_extensions(document: dict[str, Any]) -> None:
     """Set `stac_extensions` of an item, in place, to what its fields follow.
 
-    An extension that the source declares and its own fields violate is not declared, or an item with one wrong word in
-    it could not land; `up42-pipelines:undeclared_extensions` lists those. What we write is always declared.
+    A delivery does not stay out of the lake for a wrong word in a field that no reader needs. An extension passed on
+    from the source that the source's fields violate is not declared (`up42-pipelines:undeclared_extensions`); of one
+    that we write, the source's properties are set aside (`up42-pipelines:set_aside`).
     """
     used = _prefixes(document)
     written = {uri for prefix, uri in _WRITTEN.items() if prefix in used}
     if "eo:bands" in document["properties"]:
         written = written - {EO_EXTENSION} | {_EO_WITH_OLD_BANDS}
     declared, passed_on = set(written), set()
-    for uri in document.get("stac_extensions") or ():
+    for uri in map(str, document.get("stac_extensions") or ()):
         prefix = _prefix_of(uri)
         if prefix in _PASSED_ON and prefix in used:
             passed_on.add(prefix)
@@ -57,10 +60,13 @@ def declare_extensions(document: dict[str, Any]) -> None:
             declared.add(uri)
     declared |= {uri for prefix, uri in _PASSED_ON.items() if prefix in used - passed_on}
     document["stac_extensions"] = sorted(declared)
-    violated = nonconforming(document)
-    if violated:
+    properties = document["properties"]
+    prefixes = {f"{_prefix_of(uri)}:" for uri in nonconforming(document) if _prefix_of(uri) in _WRITTEN}
+    if aside := {name: properties[name] for name in list(properties) if name.startswith(tuple(prefixes))}:
+        properties[SET_ASIDE] = {name: properties.pop(name) for name in sorted(aside)}
+    if violated := nonconforming(document):
         document["stac_extensions"] = sorted(declared - set(violated))
-        document["properties"][UNDECLARED] = list(violated)
+        properties[UNDECLARED] = list(violated)
 
 
 def _prefix_of(uri: str) -> str | None:
@@ -71,7 +77,8 @@ def _prefix_of(uri: str) -> str | None:
 
 def _prefixes(document: Mapping[str, Any]) -> set[str]:
     """Prefixes of the fields of an item: in its properties, its assets and their bands."""
-    assets = [asset for asset in document["assets"].values() if isinstance(asset, dict)]
-    places: list[Iterable[str]] = [document["properties"], *assets]
-    places += [band for place in (document["properties"], *assets) for band in place.get("bands") or ()]
+    assets = list(document["assets"].values())
+    places: list[Mapping[str, Any]] = [document["properties"], *assets]
+    bands = [band for place in (document["properties"], *assets) for band in place.get("bands") or ()]
+    places += [band for band in bands if isinstance(band, dict)]
     return {name.partition(":")[0] for place in places for name in place if ":" in name}

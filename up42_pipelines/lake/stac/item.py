@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -67,7 +68,10 @@ _ORDER_STATUS = {
     "CANCELED": "canceled",
 }
 # Rasters that are not imagery do not say where imagery is: a mask may be valid everywhere.
-_NO_IMAGERY = frozenset({"data-mask", "thumbnail", "overview", "metadata"})
+_NO_IMAGERY = ("data-mask", "thumbnail", "overview", "metadata")
+
+# What pystac raises for a document that is not as it expects.
+_UNREADABLE = (pystac.errors.STACError, pystac.errors.STACTypeError, LookupError, TypeError, ValueError, AttributeError)
 
 
 def source_item(document: Mapping[str, Any]) -> pystac.Item:
@@ -82,7 +86,7 @@ def source_item(document: Mapping[str, Any]) -> pystac.Item:
         raise InvalidDelivery(f"{what} has STAC version {str(version)[:40]!r}; 0.8 to 1.1 can be read.")
     try:
         return pystac.Item.from_dict(dict(document))
-    except (pystac.errors.STACError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise InvalidDelivery(f"{what} is no STAC item: {' '.join(str(error).split())[:200]}") from error
 
 
@@ -114,7 +118,10 @@ def lake_item(
             nothing in common.
     """
     # Never `source.clone()` or plain `to_dict()`: both fetch the source's root from UP42 to make its links relative.
-    document = copy.deepcopy(source.to_dict(transform_hrefs=False))
+    try:
+        document = copy.deepcopy(source.to_dict(transform_hrefs=False))
+    except _UNREADABLE as error:
+        raise InvalidDelivery(f"Item {source.id!r} cannot be written as STAC: {error}") from error
     return _finished(document, landed, collection_id, unchanged or {}, left_out or {}, source.get_self_href())
 
 
@@ -236,10 +243,14 @@ def _properties(
         properties["order:status"] = status
         if isinstance(properties.get("up42-order:id"), str):
             properties["order:id"] = properties["up42-order:id"]
-    software = {"up42-pipelines": up42_pipelines.__version__, "GDAL": rasterio.__gdal_version__}
-    properties["processing:software"] = {**properties.get("processing:software", {}), **software}
-    lineage = [properties["processing:lineage"]] if "processing:lineage" in properties else []
-    properties["processing:lineage"] = " ".join([*lineage, _lineage(assets)])
+    software, lineage = properties.get("processing:software"), properties.get("processing:lineage")
+    properties["processing:software"] = {
+        **(software if isinstance(software, dict) else {}),
+        "up42-pipelines": up42_pipelines.__version__,
+        "GDAL": rasterio.__gdal_version__,
+    }
+    ours = _lineage(assets)
+    properties["processing:lineage"] = f"{lineage} {ours}" if isinstance(lineage, str) else ours
     if left_out:
         properties[LEFT_OUT] = dict(sorted(left_out.items()))
     return properties
@@ -256,11 +267,7 @@ def _lineage(assets: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _place(document: dict[str, Any], landed: Mapping[str, LandedAsset]) -> None:
     """Geometry and bbox: of the valid pixels, else the source's, else of the first raster that has one."""
-    rasters = [
-        asset
-        for asset in document["assets"].values()
-        if "proj:shape" in asset and not _NO_IMAGERY & set(asset.get("roles") or ())
-    ]
+    rasters = [asset for asset in document["assets"].values() if "proj:shape" in asset and _is_imagery(asset)]
     footprints = [asset.get(VALID_FOOTPRINT) for asset in rasters]
     if footprints and all(footprints):
         whole = shapely.union_all([shape(footprint) for footprint in footprints])
@@ -274,7 +281,14 @@ def _place(document: dict[str, Any], landed: Mapping[str, LandedAsset]) -> None:
                 document["geometry"], document["bbox"] = file.raster.footprint_4326, list(file.raster.bbox)
                 return
     elif not document.get("bbox"):
-        document["bbox"] = _bbox(document["geometry"])
+        # A geometry that cannot be read is left for the schema to refuse.
+        with suppress(LookupError, TypeError, ValueError, AttributeError):
+            document["bbox"] = _bbox(document["geometry"])
+
+
+def _is_imagery(asset: Mapping[str, Any]) -> bool:
+    roles = asset.get("roles")
+    return not (isinstance(roles, list) and any(role in roles for role in _NO_IMAGERY))
 
 
 def _bbox(geometry: dict[str, Any]) -> list[float]:
@@ -286,7 +300,10 @@ def _meet(bbox: list[float], geometry: dict[str, Any]) -> bool:
     west, south, east, north = bbox if len(bbox) == 4 else (*bbox[:2], *bbox[3:5])
     spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
     boxes = [shapely.box(left, south, right, north) for left, right in spans]
-    return any(box.intersects(shape(geometry)) for box in boxes)
+    try:
+        return any(box.intersects(shape(geometry)) for box in boxes)
+    except (TypeError, ValueError):  # a third coordinate that is no number, which the schema allows
+        return False
 
 
 def _as_json(value: Any) -> Any:
