@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # The largest metadata seen are Sentinel-2's MTD_DS.xml (13 MB, not read here); a parsed tree takes some ten times that.
 MAX_DOCUMENT_BYTES = 16 << 20
 _HEAD_BYTES = 4096
+# What a browser would run, and descriptions of services and other files that GDAL would follow.
+_ACTIVE = (b"<html", b"<svg", b"<!doctype", b"<xsl:", b"<script", b"<gdal_", b"<vrtdataset", b"<ogrvrt", b"<wcs_")
 # Pillow, and many a viewer, takes a larger picture for an attack (PIL.Image.MAX_IMAGE_PIXELS).
 _MAX_PICTURE_PIXELS = 89_478_485
 
@@ -88,8 +90,8 @@ def read_json(member: Member) -> Any:
 def media_type(member: Member) -> str | None:
     """The media type of what may lie beside rasters, by content; None for all else.
 
-    HTML, SVG and style sheets are left out on purpose: a browser that is shown the lake would run them. So is XML
-    with a document type or entities.
+    HTML, SVG and style sheets are left out on purpose: a browser that is shown the lake would run them. So is XML with
+    a document type or entities, and what GDAL takes for a data set elsewhere.
     """
     head = read_head(member)
     if head.startswith(b"\xff\xd8\xff"):
@@ -112,8 +114,11 @@ def media_type(member: Member) -> str | None:
 
 def _xml_media_type(member: Member, suffix: str, head: bytes) -> str | None:
     lower = head.lower()
-    active = any(sign in lower for sign in (b"<html", b"<svg", b"<!doctype", b"<xsl:", b"<script"))
-    if active or suffix not in {".xml", ".gml", ".dim", ".safe", ".kml"} or member.size > MAX_DOCUMENT_BYTES:
+    if (
+        any(sign in lower for sign in _ACTIVE)
+        or suffix not in {".xml", ".gml", ".dim", ".safe", ".kml"}
+        or member.size > MAX_DOCUMENT_BYTES
+    ):
         return None
     # UTF-16 would hide the signs; no provider writes it.
     content = read_bytes(member)

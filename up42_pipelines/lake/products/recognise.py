@@ -178,7 +178,8 @@ def _with_unique_keys(products: list[Product]) -> tuple[Product, ...]:
 
 def _unique(documents: list[Document], products: tuple[Product, ...]) -> tuple[Document, ...]:
     """Keys of loose documents, apart from those of the products."""
-    taken = {asset.key.lower() for one in products for asset in (*one.rasters, *one.documents)}
+    taken = {raster.key.lower() for one in products for raster in one.rasters}
+    taken |= {document.key.lower() for one in products for document in one.documents}
     return tuple(replace(document, key=_free_key(document.key, taken)) for document in documents)
 
 
