@@ -15,6 +15,7 @@ import pystac
 import pystac.errors
 import rasterio
 import shapely
+from shapely.errors import ShapelyError
 from shapely.geometry import mapping, shape
 
 import up42_pipelines
@@ -302,7 +303,7 @@ def _meet(bbox: list[float], geometry: dict[str, Any]) -> bool:
     boxes = [shapely.box(left, south, right, north) for left, right in spans]
     try:
         return any(box.intersects(shape(geometry)) for box in boxes)
-    except (TypeError, ValueError):  # a third coordinate that is no number, which the schema allows
+    except (ShapelyError, TypeError, ValueError):  # a third coordinate that is no number, which the schema allows
         return False
 
 

@@ -63,7 +63,9 @@ def schema_problems(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def nonconforming(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """The vendored extensions that a document declares and does not conform to, sorted."""
+    """The vendored extensions that a document declares and does not conform to, sorted; none when it is no JSON."""
+    if _not_json(document):
+        return ()
     known = set(document["stac_extensions"]) & _vendored().keys()
     return tuple(uri for uri in sorted(known) if not _validator((uri,)).is_valid(document))
 
@@ -90,8 +92,8 @@ def check(document: Mapping[str, Any], what: str, error: type[Up42Error] = Inval
 def contradictions(document: Mapping[str, Any]) -> tuple[str, ...]:
     """What contradicts itself in an Item that conforms to the core schema; nothing for other types.
 
-    Times are RFC 3339 in UTC, the start is not after the end, positions are degrees, and the bbox contains the
-    geometry (RFC 7946 section 5; west > east when it crosses the antimeridian).
+    Times are RFC 3339 in UTC, the start is not after the end, positions are degrees, rings are closed (RFC 7946 section
+    3.1.6), and the bbox contains the geometry (section 5; west > east when it crosses the antimeridian).
     """
     if document["type"] != "Feature":
         return ()
@@ -129,6 +131,8 @@ def _place_contradictions(document: Mapping[str, Any]) -> Iterator[str]:
     if not positions:
         yield "geometry: has no coordinates"
         return
+    if any(ring[0] != ring[-1] for ring in _rings(geometry)):
+        yield "geometry: a ring does not end where it begins"
     lons, lats = [position[0] for position in positions], [position[1] for position in positions]
     if min(lats) < -90 - _TOLERANCE or max(lats) > 90 + _TOLERANCE or min(lons) < -360 or max(lons) > 360:
         yield "geometry: is not in degrees of longitude and latitude"
@@ -159,6 +163,17 @@ def _positions(geometry: Mapping[str, Any]) -> Iterator[list[float]]:
     for _ in range(_NESTING[geometry["type"]]):
         level = [inner for outer in level for inner in outer]
     yield from level
+
+
+def _rings(geometry: Mapping[str, Any]) -> Iterator[list[list[float]]]:
+    if geometry["type"] == "Polygon":
+        yield from geometry["coordinates"]
+    elif geometry["type"] == "MultiPolygon":
+        for polygon in geometry["coordinates"]:
+            yield from polygon
+    elif geometry["type"] == "GeometryCollection":
+        for part in geometry["geometries"]:
+            yield from _rings(part)
 
 
 def _not_json(document: Any) -> str | None:
@@ -257,7 +272,8 @@ def _validator(uris: tuple[str, ...]) -> Any:
 def _cause(error: Any) -> Any:
     """The error behind "not valid under any of the schemas": in the branch that is meant, the deepest one.
 
-    Extensions have one branch for Items and one for Collections; the one that is not meant fails at `type`.
+    Extensions have one branch for Items and one for Collections; the one that is not meant fails at `type`. Nor is the
+    branch for null meant where there is something.
     """
     branches = getattr(error.kind, "context", None)
     meant = [branch for branch in branches or () if branch and not any(_is_about_type(inner) for inner in branch)]
@@ -267,6 +283,8 @@ def _cause(error: Any) -> Any:
 
 
 def _is_about_type(error: Any) -> bool:
+    if error.kind.name == "type":
+        return str(error.message).endswith('is not of type "null"')
     return bool(error.instance_path and error.instance_path[-1] == "type" and error.kind.name in {"const", "enum"})
 
 
