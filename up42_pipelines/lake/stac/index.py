@@ -1,0 +1,365 @@
+"""A GeoParquet index per collection: which items are there, found by place, time and cloud without opening each one.
+
+Any GeoParquet reader takes `collections/<collection>/index/*.parquet`. What `parts` says of rows that stand twice
+holds for it too: while files wait to be merged, an item that was landed again can be there in its former state as well.
+Hrefs are absolute, so that a file can be read from anywhere; `lake repair` makes them anew after a lake has moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from up42_pipelines.errors import LakeError
+from up42_pipelines.lake.names import safe_name
+from up42_pipelines.lake.stac import parts as log
+from up42_pipelines.lake.stac.table import (
+    DIGEST,
+    FILTERED,
+    REVISION,
+    SCHEMA,
+    Document,
+    Placed,
+    crossing_groups,
+    documents_of,
+    numbers,
+    table_of,
+)
+from up42_pipelines.lake.store import Lake
+
+T = TypeVar("T")
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_ROUNDS = 20
+_MICROSECOND = 1e-6
+
+
+def add_rows(lake: Lake, collection_id: str, items: Sequence[Placed], *, seen: log.Listing) -> None:
+    """Put items into the index, in one new part; then merge parts, if there are many.
+
+    Args:
+        lake: where.
+        collection_id: the collection.
+        items: what their JSON says now.
+        seen: the index before the items' JSON was written (or read): what is listed there, these rows supersede.
+    """
+    folder = _folder(collection_id)
+    if not items:
+        return
+    log.write_part(lake, folder, table_of(items, seen.next_revision()))
+    compact(lake, collection_id)
+
+
+def remove_rows(lake: Lake, collection_id: str, items: Iterable[tuple[str, str]], *, seen: log.Listing) -> None:
+    """Take items, as pairs of folder name and id, out of the index; `seen` as for `add_rows`."""
+    log.write_removal(lake, _folder(collection_id), items, seen.next_revision())
+
+
+def compact(lake: Lake, collection_id: str, *, everything: bool = False) -> None:
+    """Merge small parts into larger ones, where there are many; or all of them."""
+    folder = _folder(collection_id)
+    for _ in range(_ROUNDS):
+        parts = log.listing(lake, *folder).parts
+        chosen = parts if everything and len(parts) > 1 else log.to_merge(parts)
+        if not chosen or not log.merge(lake, folder, chosen):
+            return
+
+
+def listing(lake: Lake, collection_id: str) -> log.Listing:
+    """What the index consists of now."""
+    return log.listing(lake, *_folder(collection_id))
+
+
+def digests(lake: Lake, collection_id: str) -> dict[str, int]:
+    """By item id, a digest of the item that its row was made of (`Placed.digest`)."""
+    rows = read_rows(lake, collection_id, ["id", DIGEST])
+    return dict(zip(rows["id"].to_pylist(), rows[DIGEST].to_pylist(), strict=True))
+
+
+def read_rows(lake: Lake, collection_id: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """The index as one table: a row per item, in the order of ids.
+
+    Raises:
+        LakeError: the index is damaged.
+    """
+    wanted = None if columns is None else [*dict.fromkeys([*columns, "id", REVISION])]
+
+    def read(folder: Sequence[str], seen: log.Listing) -> pa.Table:
+        tables = []
+        for part in seen.parts:
+            with log.open_part(lake, folder, part) as file:
+                tables.append(file.read(columns=wanted).replace_schema_metadata())
+        none = SCHEMA.empty_table() if wanted is None else SCHEMA.empty_table().select(wanted)
+        rows = pa.concat_tables([*tables, none.replace_schema_metadata()])
+        return log.current(rows, log.read_removals(lake, folder, seen))
+
+    return _undisturbed(lake, collection_id, read)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which items are looked for; None where it does not matter.
+
+    Attributes:
+        bbox: west, south, east, north (degrees, EPSG:4326); west > east across the antimeridian.
+        datetime_range: first and last moment, both included, either may be None for no limit.
+        max_cloud_cover_percent: items that do not tell their cloud cover are left out.
+    """
+
+    bbox: tuple[float, float, float, float] | None = None
+    datetime_range: tuple[datetime | None, datetime | None] | None = None
+    max_cloud_cover_percent: float | None = None
+
+
+def search(
+    lake: Lake,
+    collection_id: str | None = None,
+    *,
+    bbox: Sequence[float] | None = None,
+    datetime_range: tuple[datetime | None, datetime | None] | None = None,
+    max_cloud_cover_percent: float | None = None,
+    limit: int | None = None,
+) -> list[Document]:
+    """Find items, the newest acquisition first.
+
+    Args:
+        lake: where.
+        collection_id: one collection; None for all.
+        bbox: west, south, east, north (degrees, EPSG:4326), west > east across the antimeridian; an item is found when
+            its own box touches this one.
+        datetime_range: first and last moment, both included, None for no limit; an item is found when its time, or any
+            moment between its start and its end, lies within. A time without zone is UTC.
+        max_cloud_cover_percent: largest `eo:cloud_cover`; items that do not tell theirs are left out.
+        limit: how many at most.
+
+    Returns:
+        STAC Items with the properties that the index has columns for (`table.SCHEMA`) and absolute hrefs; `read_item`
+        has the whole item.
+
+    Raises:
+        LakeError: an index is damaged.
+        ValueError: the box is none.
+    """
+    wanted = Wanted(
+        bbox=None if bbox is None else _checked_box(bbox),
+        datetime_range=None if datetime_range is None else (_in_utc(datetime_range[0]), _in_utc(datetime_range[1])),
+        max_cloud_cover_percent=max_cloud_cover_percent,
+    )
+    # Folder names are fit to be ids of collections: `safe_name` leaves them as they are.
+    collections = lake.list("collections") if collection_id is None else [collection_id]
+    found = []
+    for name in collections:
+
+        def find(folder: Sequence[str], seen: log.Listing) -> list[tuple[float, Document]]:
+            return _find(lake, folder, seen, wanted, limit)
+
+        found += _undisturbed(lake, name, find)
+    found.sort(key=lambda entry: (-entry[0], entry[1]["id"]))
+    return [document for _, document in found[:limit]]
+
+
+# --- finding ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Hit:
+    part: log.Part
+    row: int
+    revision: int
+    time: float
+
+
+def _find(
+    lake: Lake, folder: Sequence[str], seen: log.Listing, wanted: Wanted, limit: int | None
+) -> list[tuple[float, Document]]:
+    """Narrow columns first, whole rows only of what is found; with the time (microseconds since 1970) to sort by."""
+    hits: dict[str, _Hit] = {}
+    for part in seen.parts:
+        with log.open_part(lake, folder, part) as file:
+            for item_id, hit in _hits(file, part, wanted):
+                if item_id not in hits or hits[item_id].revision < hit.revision:
+                    hits[item_id] = hit
+    for item_id, (_, revision) in log.read_removals(lake, folder, seen).items():
+        if item_id in hits and hits[item_id].revision < revision:
+            del hits[item_id]
+    _drop_superseded(lake, folder, seen, hits)
+    chosen = sorted(hits.items(), key=lambda entry: (-entry[1].time, entry[0]))[:limit]
+    found = []
+    for part in {hit.part.name: hit.part for _, hit in chosen}.values():
+        rows = sorted(hit.row for _, hit in chosen if hit.part is part)
+        with log.open_part(lake, folder, part) as file:
+            found += documents_of(_rows(file, rows))
+    times = {item_id: hit.time for item_id, hit in chosen}
+    return [(times[document["id"]], document) for document in found]
+
+
+def _hits(file: Any, part: log.Part, wanted: Wanted) -> Iterable[tuple[str, _Hit]]:
+    metadata = file.metadata
+    groups = [group for group in range(metadata.num_row_groups) if _may_match(metadata, group, wanted)]
+    starts = np.cumsum([0] + [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)])
+    if not groups:
+        return
+    positions = np.concatenate([np.arange(starts[group], starts[group + 1]) for group in groups])
+    narrow = file.read_row_groups(groups, columns=list(FILTERED)).combine_chunks()
+    matching = np.flatnonzero(_matches(narrow, wanted))
+    if not len(matching):
+        return
+    with_hits = sorted(set((np.searchsorted(starts, positions[matching], side="right") - 1).tolist()))
+    names = file.read_row_groups(with_hits, columns=["id", REVISION])
+    names = names.take(pa.array(_within(positions[matching], with_hits, starts)))
+    times = np.nan_to_num(_either(narrow, "datetime", "start_datetime")[matching], nan=-np.inf)
+    for item_id, revision, row, time in zip(
+        names["id"].to_pylist(), names[REVISION].to_pylist(), positions[matching].tolist(), times.tolist(), strict=True
+    ):
+        yield item_id, _Hit(part=part, row=row, revision=revision, time=time)
+
+
+def _rows(file: Any, rows: Sequence[int]) -> pa.Table:
+    """Rows of a part by their number, reading no row group without one."""
+    metadata = file.metadata
+    starts = np.cumsum([0] + [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)])
+    groups = sorted(set((np.searchsorted(starts, rows, side="right") - 1).tolist()))
+    return file.read_row_groups(groups).take(pa.array(_within(np.asarray(rows), groups, starts)))
+
+
+def _within(positions: Array, groups: Sequence[int], starts: Array) -> Array:
+    """Row numbers of a file as row numbers of a table of some of its row groups."""
+    before = np.cumsum([0] + [starts[group + 1] - starts[group] for group in groups])
+    nth = np.searchsorted(np.asarray([starts[group] for group in groups]), positions, side="right") - 1
+    return np.asarray(positions - np.asarray([starts[group] for group in groups])[nth] + before[nth])
+
+
+def _drop_superseded(lake: Lake, folder: Sequence[str], seen: log.Listing, hits: dict[str, _Hit]) -> None:
+    """Forget a hit when a newer row of the item, elsewhere, does not match: that is how the item is now."""
+    for part in seen.parts:
+        in_doubt = [
+            item_id for item_id, hit in hits.items() if hit.part.name != part.name and hit.revision < part.revision
+        ]
+        if not in_doubt:
+            continue
+        with log.open_part(lake, folder, part) as file:
+            rows = file.read(columns=["id", REVISION])
+        rows = rows.filter(pc.is_in(rows["id"], pa.array(in_doubt, pa.string())))
+        for item_id, revision in zip(rows["id"].to_pylist(), rows[REVISION].to_pylist(), strict=True):
+            if item_id in hits and hits[item_id].revision < revision:
+                del hits[item_id]
+
+
+def _matches(rows: pa.Table, wanted: Wanted) -> Array:
+    matching = np.ones(rows.num_rows, dtype=bool)
+    # NaN, which is what null became, compares as false.
+    if wanted.max_cloud_cover_percent is not None:
+        matching &= numbers(rows["eo:cloud_cover"]) <= wanted.max_cloud_cover_percent
+    if wanted.datetime_range is not None:
+        first, last = wanted.datetime_range
+        if first is not None:
+            matching &= _either(rows, "end_datetime", "datetime") >= _microseconds(first)
+        if last is not None:
+            matching &= _either(rows, "start_datetime", "datetime") <= _microseconds(last)
+    if wanted.bbox is not None:
+        box = rows["bbox"].combine_chunks()
+        xmin, ymin, xmax, ymax = (numbers(box.field(side)) for side in ("xmin", "ymin", "xmax", "ymax"))
+        _, south, _, north = wanted.bbox
+        in_lon = np.zeros(rows.num_rows, dtype=bool)
+        for west, east in _without_crossing(wanted.bbox):
+            in_lon |= np.where(xmin > xmax, (xmin <= east) | (xmax >= west), (xmin <= east) & (xmax >= west))
+        matching &= in_lon & (ymin <= north) & (ymax >= south)
+    return matching
+
+
+def _may_match(metadata: Any, group: int, wanted: Wanted) -> bool:
+    """Whether a row group can hold what is wanted, by its smallest and largest values."""
+    limits = _limits(metadata.row_group(group))
+
+    def overlap(least: str, lowest: float, most: str, highest: float) -> bool:
+        """Whether some row may have `most` >= lowest and `least` <= highest; unknown limits may be anything."""
+        return limits.get(most, (0, np.inf))[1] >= lowest and limits.get(least, (-np.inf, 0))[0] <= highest
+
+    if wanted.max_cloud_cover_percent is not None and not overlap(
+        "eo:cloud_cover", -np.inf, "eo:cloud_cover", wanted.max_cloud_cover_percent
+    ):
+        return False
+    if wanted.datetime_range is not None:
+        first, last = (None if moment is None else _microseconds(moment) for moment in wanted.datetime_range)
+        latest = max(limits.get(name, (0, -np.inf))[1] for name in ("datetime", "end_datetime"))
+        earliest = min(limits.get(name, (np.inf, 0))[0] for name in ("datetime", "start_datetime"))
+        if (first is not None and latest < first) or (last is not None and earliest > last):
+            return False
+    if wanted.bbox is not None:
+        _, south, _, north = wanted.bbox
+        if not overlap("bbox.ymin", south, "bbox.ymax", north):
+            return False
+        if group not in crossing_groups(metadata):
+            return any(overlap("bbox.xmin", west, "bbox.xmax", east) for west, east in _without_crossing(wanted.bbox))
+    return True
+
+
+def _limits(group: Any) -> Mapping[str, tuple[float, float]]:
+    """Smallest and largest value by column; a column of nulls has none, and one without statistics may have any."""
+    limits = {}
+    for number in range(group.num_columns):
+        column = group.column(number)
+        if not column.is_stats_set:
+            limits[column.path_in_schema] = (-np.inf, np.inf)
+        elif column.statistics.has_min_max:
+            limits[column.path_in_schema] = (_plain(column.statistics.min), _plain(column.statistics.max))
+    return limits
+
+
+def _plain(value: Any) -> float:
+    return _microseconds(value) if isinstance(value, datetime) else float(value)
+
+
+def _either(rows: pa.Table, name: str, other: str) -> Array:
+    values = numbers(rows[name])
+    return np.where(np.isnan(values), numbers(rows[other]), values)
+
+
+def _without_crossing(bbox: tuple[float, float, float, float]) -> tuple[tuple[float, float], ...]:
+    """West and east of a box, or of its two halves on either side of the antimeridian."""
+    west, _, east, _ = bbox
+    return ((west, east),) if west <= east else ((west, 180.0), (-180.0, east))
+
+
+# --- odds and ends ----------------------------------------------------------------------------------------------------
+
+
+def _folder(collection_id: str) -> tuple[str, ...]:
+    return "collections", safe_name(collection_id)
+
+
+def _undisturbed(lake: Lake, collection_id: str, read: Any) -> Any:
+    """List and read, again when parts went meanwhile."""
+    folder = _folder(collection_id)
+    for _ in range(_ROUNDS):
+        try:
+            return read(folder, log.listing(lake, *folder))
+        except (log.Vanished, FileNotFoundError):
+            continue
+    raise LakeError(
+        f"Lake {lake.url}: the index of {collection_id} changed {_ROUNDS} times while it was read. Run again."
+    )
+
+
+def _checked_box(bbox: Sequence[float]) -> tuple[float, float, float, float]:
+    if len(bbox) != 4 or not all(np.isfinite(bbox)) or bbox[1] > bbox[3]:
+        raise ValueError(f"{list(bbox)} is no box: give west, south, east, north in degrees, south before north.")
+    west, south, east, north = map(float, bbox)
+    return west, south, east, north
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    if moment is None:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _microseconds(moment: datetime) -> float:
+    """Since 1970, UTC."""
+    return round(moment.timestamp() / _MICROSECOND)
