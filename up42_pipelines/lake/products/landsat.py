@@ -92,12 +92,23 @@ def _product(delivery: Delivery, mtl: Member) -> Recognised:
 
 
 def parse_mtl(text: str) -> dict[str, str]:
-    """The fields of an MTL file (ODL) without their groups; of a name the first counts. Pure."""
+    """The fields of an MTL file (ODL) without their groups; of a name the first counts. Pure.
+
+    Level 2 has the record of the level 1 that it was made from, with the names of files that it does not have.
+    """
     fields: dict[str, str] = {}
+    groups: list[str] = []
     for line in text.splitlines():
         match = _LINE.fullmatch(line)
-        if match is not None and match[1] not in {"GROUP", "END_GROUP"}:
-            fields.setdefault(match[1], match[2].strip())
+        if match is None:
+            continue
+        name, value = match[1], match[2].strip()
+        if name == "GROUP":
+            groups.append(value)
+        elif name == "END_GROUP":
+            del groups[-1:]
+        elif "LEVEL1_PROCESSING_RECORD" not in groups:
+            fields.setdefault(name, value)
     return fields
 
 

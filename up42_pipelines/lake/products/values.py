@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-import antimeridian
 import shapely
+from shapely.affinity import translate
 from shapely.geometry.polygon import orient
 
 # Sputnik flew in 1957; a date beyond 2200 is a placeholder.
@@ -88,7 +88,7 @@ def footprint(points: Iterable[tuple[object, object]], *, corners_only: bool = F
         corners_only: the order says nothing: take the convex hull. Also taken when the ring crosses itself.
 
     Returns:
-        None when any point is not on Earth, or they have no area.
+        None when any point is not on Earth, when they have no area, or span more than half of the Earth.
     """
     ring = []
     for lon_value, lat_value in points:
@@ -98,17 +98,25 @@ def footprint(points: Iterable[tuple[object, object]], *, corners_only: bool = F
         ring.append((lon, lat))
     if len(set(ring)) < 3:
         return None
-    if max(lon for lon, _ in ring) - min(lon for lon, _ in ring) > 180:
+    if _width(ring) > 180:
         ring = [(lon % 360, lat) for lon, lat in ring]
+    if _width(ring) > 180:
+        return None
     polygon: Any = shapely.Polygon(ring)
     if corners_only or not polygon.is_valid:
         polygon = shapely.MultiPoint(ring).convex_hull
     if not isinstance(polygon, shapely.Polygon) or polygon.area == 0:
         return None
-    west, _, east, _ = polygon.bounds
-    polygon = orient(polygon)
-    # antimeridian computes with every longitude, and leaves the noise of it.
-    return as_geojson(polygon if west >= -180 and east <= 180 else antimeridian.fix_polygon(polygon))
+    if polygon.bounds[2] <= 180:
+        return as_geojson(orient(polygon))
+    # RFC 7946, section 3.1.9: no part crosses the antimeridian.
+    halves = [polygon & shapely.box(-180, -90, 180, 90), translate(polygon & shapely.box(180, -90, 540, 90), -360)]
+    parts = [orient(part) for half in halves for part in getattr(half, "geoms", [half]) if part.area > 0]
+    return as_geojson(parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)) if parts else None
+
+
+def _width(ring: list[tuple[float, float]]) -> float:
+    return max(lon for lon, _ in ring) - min(lon for lon, _ in ring)
 
 
 def footprint_of_geojson(geometry: object) -> dict[str, Any] | None:
