@@ -112,8 +112,10 @@ def read_plan(status: int, headers: Mapping[str, str], part_bytes: int) -> Plan:
     etag = _strong_etag(headers)
     if status == 206:
         start, stop, size = _content_range(headers.get("content-range", ""))
+        if start == 0 and size is None:
+            raise Fault("the server does not say how long the object is", unranged=True)
         if size is None or start != 0 or stop != min(part_bytes, size) or length not in {None, stop}:
-            raise Fault("the server answered with another range than the wanted one", unranged=True)
+            raise Fault("the server answered with another range than the wanted one")
         if etag is None and size > part_bytes:
             raise Fault("the object has no strong ETag, so its ranges may be of different objects", unranged=True)
     else:

@@ -37,7 +37,8 @@ class Pool:
 
     def __init__(self, connections: int, patience: Patience) -> None:
         self._connections, self._patience = connections, patience
-        self._managers: dict[str | None, urllib3.PoolManager] = {}
+        self._proxies: dict[str, str | None] = {}
+        self._managers: dict[str | None, urllib3.PoolManager] = {}  # by proxy
         self._lock = threading.Lock()
         self._live: set[_Exchange] = set()
         self._closed = threading.Event()
@@ -103,8 +104,13 @@ class Pool:
             parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise Fault("the signed URL is no http(s) URL", final=True)
-        proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url, no_proxy=None))
+        origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         with self._lock:
+            # The environment is read once per host: finding the proxy takes as much CPU time as the request itself.
+            if origin not in self._proxies:
+                proxies = requests.utils.get_environ_proxies(origin, no_proxy=None)
+                self._proxies[origin] = requests.utils.select_proxy(origin, proxies)
+            proxy = self._proxies[origin]
             if proxy not in self._managers:
                 self._managers[proxy] = _manager(proxy, self._connections)
             return self._managers[proxy]
