@@ -17,7 +17,14 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from up42_pipelines.errors import LakeError
-from up42_pipelines.lake.local_files import TEMPORARY, create_file, publish_file, remove_if_empty, write_file
+from up42_pipelines.lake.local_files import (
+    TEMPORARY,
+    create_file,
+    publish_file,
+    remove_if_empty,
+    write_file,
+    write_files,
+)
 from up42_pipelines.lake.names import check_part
 
 # Backends whose `pipe_file(mode="create")` asks the store itself to refuse: `ifGenerationMatch=0` of Google Cloud
@@ -148,6 +155,20 @@ class Lake:
             ValueError: the document holds NaN or an infinity, which JSON (RFC 8259, section 6) does not have.
         """
         self.write_bytes(_encoded(document), *parts)
+
+    def write_all_json(self, documents: Mapping[tuple[str, ...], Any]) -> None:
+        """Write many JSON objects by their names, each as `write_json` does, in less time than one by one.
+
+        Raises:
+            LakeError: some cannot be written; others may have been.
+            ValueError: as `write_json`; then none is written.
+        """
+        contents = {self.path(*parts): _encoded(document) for parts, document in documents.items()}
+        with self._explained("write objects in", self.root):
+            if self.local:
+                write_files({Path(path): content for path, content in contents.items()})
+            elif contents:
+                self.fs.pipe(contents)
 
     def create(self, content: bytes, *parts: str) -> bool:
         """Write an object that is not there yet, and never replace one; readers see it whole or not at all.

@@ -1,19 +1,23 @@
-"""The static STAC catalogue of the lake: items, and the collections and the catalogue that link them.
+"""The static STAC catalogue of the lake: items, the collections and the catalogue that link them, and their index.
 
     catalog.json
     collections/<collection>/collection.json
-    collections/<collection>/<item>/<item>.json        the files lie beside it
+    collections/<collection>/index/<part>.parquet               see `index`
+    collections/<collection>/<item>/<item>.json                 the files lie beside it
+    collections/<collection>/<item>/<item>.withheld.json        instead, when a check has failed
 
 An item's JSON is its commit mark: it is written last, so a folder without it holds debris of a landing that failed.
-`collection.json` and `catalog.json` are an index over the commit marks, and can be derived from them at any time.
+`collection.json`, `catalog.json` and the GeoParquet index are derived from the commit marks, at any time.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pystac
 import pystac.errors
@@ -21,68 +25,176 @@ from pystac.utils import datetime_to_str, str_to_datetime
 
 from up42_pipelines.errors import LakeError
 from up42_pipelines.lake.names import safe_name
+from up42_pipelines.lake.stac import index
+from up42_pipelines.lake.stac.table import Placed
 from up42_pipelines.lake.store import Lake
 
-_COLLECTIONS, _COLLECTION, _CATALOG = "collections", "collection.json", "catalog.json"
+COLLECTIONS, COLLECTION, CATALOG = "collections", "collection.json", "catalog.json"
+WITHHELD = "up42-pipelines:withheld"
+"""Property of a withheld item: why, by check."""
+
 _STAC_VERSION = "1.1.0"
 # Every round but the last one met another writer's stale index; 50 in a row mean that something else is wrong.
 _ROUNDS = 50
+_CONNECTIONS = 16
+# What lies beside the item folders; compared without case, as macOS and Windows do.
+_TAKEN = frozenset({index.INDEX, COLLECTION})
 
 Document = dict[str, Any]
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def collection_folder(collection_id: str) -> tuple[str, ...]:
     """Where a collection lives in the lake; its id is made fit to be a name."""
-    return _COLLECTIONS, safe_name(collection_id)
+    return COLLECTIONS, safe_name(collection_id)
 
 
 def item_folder(collection_id: str, item_id: str) -> tuple[str, ...]:
     """Where an item and its files live in the lake."""
-    return *collection_folder(collection_id), safe_name(item_id)
+    name = safe_name(item_id)
+    if name.casefold() in _TAKEN:
+        name = f"{name}-{hashlib.sha256(item_id.encode()).hexdigest()[:8]}"
+    return *collection_folder(collection_id), name
+
+
+def is_item_folder(name: str) -> bool:
+    """Whether a name in a collection's folder is that of an item's folder."""
+    return name.casefold() not in _TAKEN
+
+
+def mark_of(name: str) -> str:
+    """File name of the commit mark in the item folder of this name."""
+    return f"{name}.json"
+
+
+def withheld_mark_of(name: str) -> str:
+    """File name of a withheld item in the item folder of this name."""
+    return f"{name}.withheld.json"
 
 
 def write_item(lake: Lake, collection_id: str, item: pystac.Item) -> None:
-    """Commit an item whose files are in place already, and link it in its collection and in the catalogue.
+    """Commit an item whose files are in place already; see `write_items`."""
+    write_items(lake, collection_id, [item])
 
-    Any number of processes may do this at once, without a lock. Each one, after committing its item, repeats: read the
-    index, add what the listing shows and the index lacks, write it, list again, until the listing is contained in what
-    it wrote (or read, when nothing was missing). Writers overwrite each other's index, yet no link is lost once they
-    are done. Take the last write of the index, W, and an item committed by a process that has returned:
+
+def write_items(lake: Lake, collection_id: str, items: Iterable[pystac.Item]) -> None:
+    """Commit items whose files are in place already, put them into the index, and link them.
+
+    Any number of processes may do this at once, without a lock. Each one, after committing its items, repeats: read
+    `collection.json`, add what the listing shows and it lacks, take out what was removed and is not there, write it,
+    list again, until the listing agrees with what it wrote (or read, when nothing was to do). Writers overwrite each
+    other's `collection.json`, yet no link is lost once they are done. Take the last write of it, W, and an item
+    committed by a process that has returned:
 
     * Committed before W's writer listed again: had W lacked it, that writer would have written once more.
-    * Committed after that listing: its own process read the index later than W, found it lacking the item, and wrote
-      later than W, which therefore was not the last write.
+    * Committed after that listing: its own process read `collection.json` later than W, found it lacking the item, and
+      wrote later than W, which therefore was not the last write.
+
+    The same holds for an item that was withheld, with "lacked" and "linked" exchanged, since `write_withheld` leaves a
+    removal in the index before it reads `collection.json`.
+
+    The rows of the index come before the links, so that what a killed writer has committed and not linked is found by
+    the next one, which writes its row as well. When two processes write the same item, the row of the JSON that stays
+    wins: each looks, after writing its row, for rows and removals of the item that were not there before it wrote the
+    JSON, and if there are any it compares row and JSON until they agree. Take the last write of the JSON, J, and a row
+    of an older one that has the higher revision. Its writer listed the index before it wrote the older JSON, so before
+    J and before the row of J; afterwards it either finds that row and compares, or published before that row, whose
+    writer then finds the older one.
 
     This needs listings that show every earlier write (local file systems, GCS, S3, memory). A writer that is killed
-    between writing and listing again may leave an index with links missing; the next `write_item` puts them back.
+    between writing and listing again may leave an index with links missing; the next `write_items` puts them back.
 
     Raises:
         LakeError: the lake cannot be written, or the index does not settle.
     """
-    folder = item_folder(collection_id, item.id)
-    lake.write_json(item.to_dict(transform_hrefs=False), *folder, f"{folder[-1]}.json")
-    index_collection(lake, collection_id)
-
-
-def index_collection(lake: Lake, collection_id: str) -> None:
-    """Bring `collection.json` and `catalog.json` up to date with the committed items (see `write_item`)."""
     folder = collection_folder(collection_id)
-    _converge(
-        lake,
-        (*folder, _COLLECTION),
-        new=lambda: _new_collection(collection_id),
-        relation="item",
-        committed=lambda known: _committed(lake, folder, known, lambda name: f"{name}.json"),
-        add=_add_item,
-    )
-    _converge(
-        lake,
-        (_CATALOG,),
-        new=_new_catalog,
-        relation="child",
-        committed=lambda known: _committed(lake, (_COLLECTIONS,), known, lambda _: _COLLECTION),
-        add=_add_collection,
-    )
+    documents = {item_folder(collection_id, item.id)[-1]: item.to_dict(transform_hrefs=False) for item in items}
+    if not documents:
+        return
+    seen = index.listing(lake, collection_id)
+    lake.write_all_json({(*folder, name, mark_of(name)): document for name, document in documents.items()})
+    _at_once(lake, lambda name: lake.remove(*folder, name, withheld_mark_of(name)), documents)
+    placed = [_placed(lake, folder, name, document) for name, document in documents.items()]
+    mine = index.add_rows(lake, collection_id, placed, seen=seen)
+    ids = {document["id"]: name for name, document in documents.items()}
+    if disputed := index.written_since(lake, collection_id, seen, mine, set(ids)):
+        refresh_rows(lake, collection_id, {item_id: ids[item_id] for item_id in disputed})
+    index.compact(lake, collection_id)
+    _link_all(lake, collection_id, documents)
+
+
+def write_withheld(lake: Lake, collection_id: str, item: pystac.Item, failures: Mapping[str, str]) -> None:
+    """Keep an item that failed a check out of catalogue and index; its files and its JSON stay, under another name.
+
+    An item that was committed before is so no longer. Committing it later (`write_items`) ends this.
+
+    Args:
+        lake: where.
+        collection_id: the collection.
+        item: whose files are in place.
+        failures: why, by name of the check; kept in the property `up42-pipelines:withheld`.
+
+    Raises:
+        LakeError: the lake cannot be written.
+    """
+    folder = item_folder(collection_id, item.id)
+    name = folder[-1]
+    document = item.to_dict(transform_hrefs=False)
+    document["properties"][WITHHELD] = dict(sorted(failures.items()))
+    lake.write_json(document, *folder, withheld_mark_of(name))
+    lake.remove(*folder, mark_of(name))
+    remove_items(lake, collection_id, {item.id: name})
+
+
+def remove_items(lake: Lake, collection_id: str, names: Mapping[str, str]) -> None:
+    """Take items whose commit marks are gone out of index and collection; names of their folders by id."""
+    seen = index.listing(lake, collection_id)
+    known = index.digests(lake, collection_id)
+    folder = collection_folder(collection_id)
+    linked = _linked(_read_or_none(lake, *folder, COLLECTION) or _new_collection(collection_id), "item")
+    if gone := [(name, item_id) for item_id, name in names.items() if item_id in known or name in linked]:
+        index.remove_rows(lake, collection_id, gone, seen=seen)
+        refresh_rows(lake, collection_id, names)
+        _link_all(lake, collection_id, {})
+
+
+def index_collection(lake: Lake, collection_id: str, *item_ids: str) -> None:
+    """Bring `collection.json` and `catalog.json` up to date with the committed items (see `write_items`).
+
+    Args:
+        lake: where.
+        collection_id: the collection.
+        item_ids: items whose rows in the index are compared with their JSON; a writer that was killed after it had
+            replaced an item's JSON left the old row.
+    """
+    refresh_rows(lake, collection_id, {item_id: item_folder(collection_id, item_id)[-1] for item_id in item_ids})
+    _link_all(lake, collection_id, {})
+
+
+def refresh_rows(lake: Lake, collection_id: str, names: Mapping[str, str]) -> int:
+    """Make the index agree with the JSON of items, names of their folders by id; how many rows were out of date."""
+    folder, out_of_date = collection_folder(collection_id), 0
+    for _ in range(_ROUNDS if names else 0):
+        seen = index.listing(lake, collection_id)
+        documents = _read_marks(lake, folder, names.values())
+        placed = {
+            item_id: _placed(lake, folder, name, documents[name])
+            for item_id, name in names.items()
+            if name in documents
+        }
+        known = index.digests(lake, collection_id)
+        stale = [item for item_id, item in placed.items() if known.get(item_id) != item.digest()]
+        gone = [(name, item_id) for item_id, name in names.items() if item_id in known and item_id not in placed]
+        if not stale and not gone:
+            return out_of_date
+        out_of_date += len(stale) + len(gone)
+        index.add_rows(lake, collection_id, stale, seen=seen)
+        if gone:
+            index.remove_rows(lake, collection_id, gone, seen=seen)
+    if not names:
+        return 0
+    raise _unsettled(lake, *folder, index.INDEX)
 
 
 def read_item(lake: Lake, collection_id: str, item_id: str) -> pystac.Item | None:
@@ -92,62 +204,162 @@ def read_item(lake: Lake, collection_id: str, item_id: str) -> pystac.Item | Non
         LakeError: the item cannot be read or is no STAC item.
     """
     folder = item_folder(collection_id, item_id)
-    name = f"{folder[-1]}.json"
-    if not lake.exists(*folder, name):
+    return _read_item(lake, *folder, mark_of(folder[-1]))
+
+
+def read_withheld(lake: Lake, collection_id: str, item_id: str) -> pystac.Item | None:
+    """An item that failed a check, as `read_item` gives a committed one; None when there is none, or it is committed.
+
+    Raises:
+        LakeError: the item cannot be read or is no STAC item.
+    """
+    folder = item_folder(collection_id, item_id)
+    if lake.exists(*folder, mark_of(folder[-1])):
         return None
-    document = lake.read_json(*folder, name)
+    return _read_item(lake, *folder, withheld_mark_of(folder[-1]))
+
+
+def _read_item(lake: Lake, *parts: str) -> pystac.Item | None:
+    if not lake.exists(*parts):
+        return None
+    document = lake.read_json(*parts)
     try:
-        item = pystac.Item.from_dict(document, href=lake.href(*folder, name), migrate=False)
+        item = pystac.Item.from_dict(document, href=lake.href(*parts), migrate=False)
     except (pystac.errors.STACError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise LakeError(
-            f"Lake {lake.url}: {lake.path(*folder, name)} is no STAC item ({error}). Remove it, and land it again."
+            f"Lake {lake.url}: {lake.path(*parts)} is no STAC item ({error}). Remove it, and land it again."
         ) from error
     for asset in item.assets.values():
         if asset.href.startswith("./"):
-            asset.href = lake.href(*folder, asset.href.removeprefix("./"))
+            asset.href = lake.href(*parts[:-1], asset.href.removeprefix("./"))
     return item
 
 
-def _committed(
-    lake: Lake, folder: Sequence[str], known: set[str], mark: Callable[[str], str]
-) -> dict[str, tuple[str, ...]]:
-    """Commit marks by name, of the folders below `folder` that are not known yet; one look per unknown folder."""
-    marks = {name: (*folder, name, mark(name)) for name in lake.list(*folder) if name not in known}
-    return {name: parts for name, parts in marks.items() if lake.exists(*parts)}
+def _placed(lake: Lake, folder: Sequence[str], name: str, document: Document) -> Placed:
+    return Placed(document, lake.href(*folder, name), mark_of(name))
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+
+def _link_all(lake: Lake, collection_id: str, ours: Mapping[str, Document]) -> None:
+    """Bring `collection.json` up to date, then `catalog.json`; `ours` are items just committed, by folder name."""
+    folder = collection_folder(collection_id)
+
+    def unlinked_items(linked: set[str]) -> dict[str, Document]:
+        names = [name for name in lake.list(*folder) if name not in linked and is_item_folder(name)]
+        others = _read_marks(lake, folder, [name for name in names if name not in ours])
+        refresh_rows(lake, collection_id, {document["id"]: name for name, document in others.items()})
+        return {name: ours[name] if name in ours else others[name] for name in names if name in ours or name in others}
+
+    def removed_items(linked: set[str]) -> set[str]:
+        removed = index.removed_folders(lake, collection_id) & linked
+        return {name for name in removed if not lake.exists(*folder, name, mark_of(name))}
+
+    _converge(
+        lake,
+        (*folder, COLLECTION),
+        new=lambda: _new_collection(collection_id),
+        relation="item",
+        missing=unlinked_items,
+        gone=removed_items,
+        add=_add_items,
+    )
+
+    def unlinked_collections(linked: set[str]) -> dict[str, Document]:
+        names = [name for name in lake.list(COLLECTIONS) if name not in linked]
+        return {name: {} for name in names if lake.exists(COLLECTIONS, name, COLLECTION)}
+
+    _converge(
+        lake,
+        (CATALOG,),
+        new=_new_catalog,
+        relation="child",
+        missing=unlinked_collections,
+        gone=lambda _: set(),
+        add=lambda catalog, names: _add_links(
+            catalog, "child", [f"./{COLLECTIONS}/{name}/{COLLECTION}" for name in names]
+        ),
+    )
 
 
 def _converge(
     lake: Lake,
-    index: tuple[str, ...],
+    target: tuple[str, ...],
     *,
     new: Callable[[], Document],
     relation: str,
-    committed: Callable[[set[str]], dict[str, tuple[str, ...]]],
-    add: Callable[[Document, Document], Document],
+    missing: Callable[[set[str]], dict[str, Document]],
+    gone: Callable[[set[str]], set[str]],
+    add: Callable[[Document, dict[str, Document]], None],
 ) -> None:
-    """Repeat read, add, write, list until the index links every commit mark (the argument is at `write_item`)."""
+    """Repeat read, change, write, list until every commit mark is linked (the argument is at `write_items`)."""
     for _ in range(_ROUNDS):
-        document = lake.read_json(*index) if lake.exists(*index) else None
-        missing = committed(set() if document is None else _linked(document, relation))
-        if not missing and document is not None:
+        document = _read_or_none(lake, *target)
+        linked = set() if document is None else _linked(document, relation)
+        to_add, to_drop = missing(linked), gone(linked)
+        if not to_add and not to_drop and document is not None:
             return
         document = document or new()
-        for _, parts in sorted(missing.items()):
-            document = add(document, lake.read_json(*parts))
-            href = "./" + "/".join(parts[len(index) - 1 :])
-            media = "application/geo+json" if relation == "item" else "application/json"
-            document["links"].append({"rel": relation, "href": href, "type": media})
-        lake.write_json(document, *index)
-        if not committed(_linked(document, relation)):
+        if to_drop:
+            document["links"] = [
+                link for link in document["links"] if link["rel"] != relation or _name(link) not in to_drop
+            ]
+        add(document, dict(sorted(to_add.items())))
+        lake.write_json(document, *target)
+        linked = _linked(document, relation)
+        if not missing(linked) and not gone(linked):
             return
-    raise LakeError(
-        f"Lake {lake.url}: {lake.path(*index)} did not settle in {_ROUNDS} rounds; run again with fewer writers."
+    raise _unsettled(lake, *target)
+
+
+def _unsettled(lake: Lake, *parts: str) -> LakeError:
+    return LakeError(
+        f"Lake {lake.url}: {lake.path(*parts)} did not settle in {_ROUNDS} rounds; run again with fewer writers."
     )
 
 
 def _linked(document: Document, relation: str) -> set[str]:
-    """Names of the folders that an index links: the last but one segment of `./item/item.json`."""
-    return {link["href"].split("/")[-2] for link in document["links"] if link["rel"] == relation}
+    """Names of the folders that a collection or the catalogue links."""
+    return {_name(link) for link in document["links"] if link["rel"] == relation}
+
+
+def _name(link: Document) -> str:
+    """The last but one segment of `./item/item.json`."""
+    return str(link["href"].split("/")[-2])
+
+
+def _read_marks(lake: Lake, folder: Sequence[str], names: Iterable[str]) -> dict[str, Document]:
+    """Items by folder name, of the folders that have a commit mark."""
+
+    def read(name: str) -> Document | None:
+        return _read_or_none(lake, *folder, name, mark_of(name))
+
+    return {name: document for name, document in _at_once(lake, read, names) if document is not None}
+
+
+def _read_or_none(lake: Lake, *parts: str) -> Document | None:
+    """A document; None when it is not there, or went meanwhile."""
+    if not lake.exists(*parts):
+        return None
+    with suppress(FileNotFoundError):
+        try:
+            document: Document = lake.read_json(*parts)
+        except LakeError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise error.__cause__ from None
+            raise
+        return document
+    return None
+
+
+def _at_once(lake: Lake, do: Callable[[T], R], things: Iterable[T]) -> list[tuple[T, R]]:
+    """Do something for each, in a remote lake several at a time, because each waits for an answer."""
+    things = list(things)
+    if lake.local or len(things) < 2:
+        return [(thing, do(thing)) for thing in things]
+    with ThreadPoolExecutor(_CONNECTIONS) as threads:
+        return list(zip(things, threads.map(do, things), strict=True))
 
 
 def _new_catalog() -> Document:
@@ -177,25 +389,35 @@ def _new_collection(collection_id: str) -> Document:
     }
 
 
-def _add_collection(catalog: Document, _: Document) -> Document:
-    return copy.deepcopy(catalog)
+def _add_links(document: Document, relation: str, hrefs: Iterable[str]) -> None:
+    media = "application/geo+json" if relation == "item" else "application/json"
+    document["links"] += [{"rel": relation, "href": href, "type": media} for href in hrefs]
 
 
-def _add_item(collection: Document, item: Document) -> Document:
-    """Widen a collection's extent by an item; the first item replaces the placeholder."""
-    collection = copy.deepcopy(collection)
-    first = not _linked(collection, "item")
+def _add_items(collection: Document, items: dict[str, Document]) -> None:
+    """Link items, and widen the collection's extent by them; the first one replaces the placeholder."""
+    if not items:
+        return
     extent = collection["extent"]
-    if bbox := item.get("bbox"):
-        here = (bbox[0], bbox[1], bbox[3], bbox[4]) if len(bbox) == 6 else tuple(bbox)
-        extent["spatial"]["bbox"][0] = list(here if first else union_bbox(tuple(extent["spatial"]["bbox"][0]), here))
-    properties = item["properties"]
-    times = [properties.get(name) for name in ("start_datetime", "datetime", "end_datetime")]
-    times += extent["temporal"]["interval"][0]
-    moments: list[datetime] = sorted(str_to_datetime(time) for time in times if time)
+    first = not _linked(collection, "item")
+    box = None if first else tuple(extent["spatial"]["bbox"][0])
+    times = [time for time in extent["temporal"]["interval"][0] if time]
+    for item in items.values():
+        if bbox := item.get("bbox"):
+            here = (bbox[0], bbox[1], bbox[3], bbox[4]) if len(bbox) == 6 else tuple(bbox)
+            box = here if box is None else union_bbox(box, here)
+        properties = item["properties"]
+        times += [
+            time
+            for name in ("start_datetime", "datetime", "end_datetime")
+            if (time := properties.get(name)) is not None
+        ]
+    if box is not None:
+        extent["spatial"]["bbox"][0] = list(box)
+    moments: list[datetime] = sorted(map(str_to_datetime, times))
     if moments:
         extent["temporal"]["interval"][0] = [datetime_to_str(moments[0]), datetime_to_str(moments[-1])]
-    return collection
+    _add_links(collection, "item", [f"./{name}/{mark_of(name)}" for name in items])
 
 
 def union_bbox(one: Sequence[float], other: Sequence[float]) -> tuple[float, float, float, float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from up42_pipelines.errors import LakeError
 from up42_pipelines.lake.names import safe_name
 from up42_pipelines.lake.stac import parts as log
+from up42_pipelines.lake.stac.parts import INDEX
 from up42_pipelines.lake.stac.table import (
     DIGEST,
     FILTERED,
@@ -33,15 +34,27 @@ from up42_pipelines.lake.stac.table import (
 )
 from up42_pipelines.lake.store import Lake
 
-T = TypeVar("T")
+__all__ = [
+    "INDEX",
+    "add_rows",
+    "compact",
+    "digests",
+    "listing",
+    "read_rows",
+    "remove_rows",
+    "removed_folders",
+    "search",
+    "written_since",
+]
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _ROUNDS = 20
 _MICROSECOND = 1e-6
 
 
-def add_rows(lake: Lake, collection_id: str, items: Sequence[Placed], *, seen: log.Listing) -> None:
-    """Put items into the index, in one new part; then merge parts, if there are many.
+def add_rows(lake: Lake, collection_id: str, items: Sequence[Placed], *, seen: log.Listing) -> str | None:
+    """Put items into the index, in one new part, whose name is given back.
 
     Args:
         lake: where.
@@ -49,11 +62,32 @@ def add_rows(lake: Lake, collection_id: str, items: Sequence[Placed], *, seen: l
         items: what their JSON says now.
         seen: the index before the items' JSON was written (or read): what is listed there, these rows supersede.
     """
-    folder = _folder(collection_id)
     if not items:
-        return
-    log.write_part(lake, folder, table_of(items, seen.next_revision()))
-    compact(lake, collection_id)
+        return None
+    return log.write_part(lake, _folder(collection_id), table_of(items, seen.next_revision()))
+
+
+def written_since(lake: Lake, collection_id: str, seen: log.Listing, mine: str | None, item_ids: set[str]) -> set[str]:
+    """Which of the items have rows or removals in files that came after `seen`, other than the part `mine`."""
+    folder = _folder(collection_id)
+    now, known = log.listing(lake, *folder), {part.name for part in seen.parts}
+    new = [part for part in now.parts if part.name not in known and part.name != mine]
+    found: set[str] = set()
+    for part in new:
+        try:
+            with log.open_part(lake, folder, part) as file:
+                found |= item_ids & set(file.read(columns=["id"])["id"].to_pylist())
+        except (log.Vanished, FileNotFoundError):
+            return item_ids  # merged with others; whose, only a comparison tells
+    removals = log.Listing(parts=(), removals=tuple(set(now.removals) - set(seen.removals)))
+    return found | (item_ids & log.read_removals(lake, folder, removals).keys())
+
+
+def removed_folders(lake: Lake, collection_id: str) -> set[str]:
+    """Names of the folders of items that were removed at some time, and may be back."""
+    folder = _folder(collection_id)
+    removed = log.read_removals(lake, folder, log.listing(lake, *folder))
+    return {name for name, _ in removed.values()}
 
 
 def remove_rows(lake: Lake, collection_id: str, items: Iterable[tuple[str, str]], *, seen: log.Listing) -> None:

@@ -91,10 +91,11 @@ def is_part_of_index(name: str) -> bool:
     return bool(_PART.fullmatch(name) or _REMOVAL.fullmatch(name))
 
 
-def write_part(lake: Lake, folder: Sequence[str], rows: pa.Table) -> None:
-    """Create a part of rows, in which no item stands twice."""
+def write_part(lake: Lake, folder: Sequence[str], rows: pa.Table) -> str:
+    """Create a part of rows, in which no item stands twice; its name."""
     name = f"{pc.max(rows[REVISION]).as_py():019d}-{secrets.token_hex(4)}-{rows.num_rows}.parquet"
     lake.create(encoded(rows), *folder, INDEX, name)
+    return name
 
 
 def write_removal(lake: Lake, folder: Sequence[str], items: Iterable[tuple[str, str]], revision: int) -> None:
