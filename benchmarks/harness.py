@@ -30,6 +30,7 @@ from benchmarks.peers import versions
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MB = 1_000_000
+_FOLDER = f"up42-benchmarks-{os.getuid()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,19 +103,25 @@ class Promise:
         return (self.at_least is None or median >= self.at_least) and (self.at_most is None or median <= self.at_most)
 
 
-def options(description: str | None, *cases: str) -> argparse.ArgumentParser:
-    """What all benchmarks understand."""
+def in_memory() -> Path:
+    """A folder in memory, if there is one: what is measured is not the disk."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+    return memory / _FOLDER if os.access(memory, os.W_OK) else on_disk()
+
+
+def on_disk() -> Path:
+    """A folder for temporary files, usually on a disk."""
+    return Path(tempfile.gettempdir()) / _FOLDER
+
+
+def options(description: str | None, *cases: str, folder: Path | None = None) -> argparse.ArgumentParser:
+    """What all benchmarks understand; `folder` is where they work unless told otherwise, in memory when None."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    if cases:
-        parser.add_argument("case", choices=cases)
+    parser.add_argument("case", choices=cases)
     parser.add_argument("--quick", action="store_true", help="tiny inputs, one round: only shows that it runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples and figures there")
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        default=_memory_folder(),
-        help="for inputs and outputs (/dev/shm, memory, if there is one)",
-    )
+    default = folder or in_memory()
+    parser.add_argument("--folder", type=Path, default=default, help=f"for inputs and outputs ({default})")
     return parser
 
 
@@ -309,8 +316,3 @@ def _lines(path: str) -> list[str]:
         return Path(path).read_text().splitlines()
     except OSError:
         return []
-
-
-def _memory_folder() -> Path:
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-    return (memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())) / f"up42-benchmarks-{os.getuid()}"

@@ -1,0 +1,31 @@
+"""Ours: `python -m benchmarks.clients.index_build NDJSON LAKE BATCH` indexes items in batches, as orders arrive."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+
+from benchmarks.work import work
+from up42_pipelines.lake.stac import index
+from up42_pipelines.lake.stac.table import Placed
+from up42_pipelines.lake.store import Lake
+
+
+def main() -> None:
+    """Each batch becomes a part, and parts are merged on the way."""
+    source, lake, size = sys.argv[1], Lake(sys.argv[2]), int(sys.argv[3])
+    root = lake.href("collections", "benchmark")
+    with work(), open(source) as lines:  # noqa: PTH123
+        while items := [_placed(line, root) for line in itertools.islice(lines, size)]:
+            index.add_rows(lake, "benchmark", items, seen=index.listing(lake, "benchmark"))
+
+
+def _placed(line: str, root: str) -> Placed:
+    document = json.loads(line)
+    name = document["id"]
+    return Placed(document=document, folder=f"{root}/{name}", name=f"{name}.json")
+
+
+if __name__ == "__main__":
+    main()
