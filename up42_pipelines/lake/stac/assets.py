@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -24,6 +25,10 @@ CONVERTED = "Converted without loss to a Cloud-Optimized GeoTIFF."
 
 _COMPLEX = {"complex_int16": "cint16", "complex_int32": "cint32", "complex64": "cfloat32", "complex128": "cfloat64"}
 _EO_FIELDS = ("common_name", "center_wavelength", "full_width_half_max", "solar_illumination")
+# eo 2.0.0, "Common Band Names": other names, which eo 1.0 had (`rededge1`), stay outside of the extension.
+_COMMON_NAME = re.compile(
+    r"pan|coastal|blue|green(05)?|yellow|red|rededge(071|075|078)?|nir(08|09)?|cirrus|swir(16|22)|lwir(11|12)?"
+)
 _RASTER_FIELDS = ("sampling", "bits_per_sample", "spatial_resolution", "scale", "offset", "histogram")
 _STATISTICS = ("minimum", "maximum", "mean", "stddev", "valid_percent")
 
@@ -129,7 +134,7 @@ def migrated(fields: Mapping[str, Any]) -> dict[str, Any]:
         new["proj:code"] = f"EPSG:{epsg}"
     lists = [_band_list(new.pop(name, None)) for name in ("raster:bands", "eo:bands", "bands")]
     bands = [
-        {**_prefixed(raster, "raster", _RASTER_FIELDS), **_prefixed(eo, "eo", _EO_FIELDS), **band}
+        {**_prefixed(raster, "raster", _RASTER_FIELDS), **_eo_band(eo), **band}
         for raster, eo, band in zip_longest(*lists, fillvalue={})
     ]
     if any(bands):
@@ -141,6 +146,11 @@ def _band_list(announced: Any) -> list[dict[str, Any]]:
     """Bands of a list; before STAC 1.0 they could be numbers, which mean nothing without their collection."""
     bands = announced if isinstance(announced, list) else []
     return [band if isinstance(band, dict) else {} for band in bands]
+
+
+def _eo_band(band: Mapping[str, Any]) -> dict[str, Any]:
+    known = _COMMON_NAME.fullmatch(str(band.get("common_name")))
+    return _prefixed(band, "eo", _EO_FIELDS if known else _EO_FIELDS[1:])
 
 
 def _prefixed(band: Mapping[str, Any], prefix: str, names: tuple[str, ...]) -> dict[str, Any]:

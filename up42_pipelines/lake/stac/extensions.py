@@ -20,7 +20,6 @@ UNDECLARED = "up42-pipelines:undeclared_extensions"
 # Properties of the source that violate an extension which the lake writes itself.
 SET_ASIDE = "up42-pipelines:set_aside"
 
-_EO_WITH_OLD_BANDS = "https://stac-extensions.github.io/eo/v1.1.0/schema.json"
 # By the prefix of the fields. Written by us, so in one version, whichever the source has.
 _WRITTEN = {
     "eo": EO_EXTENSION,
@@ -30,6 +29,8 @@ _WRITTEN = {
     "proj": PROJECTION_EXTENSION,
     "raster": RASTER_EXTENSION,
 }
+# eo 2.0 has no `eo:bands`, and a range for these; its schema is not vendored.
+_PERCENT = ("eo:cloud_cover", "eo:snow_cover")
 # Passed on from the source, in its version.
 _PASSED_ON = {
     "sar": "https://stac-extensions.github.io/sar/v1.0.0/schema.json",
@@ -46,11 +47,24 @@ def declare_extensions(document: dict[str, Any]) -> None:
     from the source that the source's fields violate is not declared (`up42-pipelines:undeclared_extensions`); of one
     that we write, the source's properties are set aside (`up42-pipelines:set_aside`).
     """
+    properties = document["properties"]
+    aside = {
+        name for name in properties if name == "eo:bands" or (name in _PERCENT and not _is_percent(properties[name]))
+    }
+    declared = _declared(document)
+    document["stac_extensions"] = sorted(declared)
+    prefixes = tuple(f"{_prefix_of(uri)}:" for uri in nonconforming(document) if _prefix_of(uri) in _WRITTEN)
+    aside |= {name for name in properties if name.startswith(prefixes)}
+    if aside:
+        properties[SET_ASIDE] = {name: properties.pop(name) for name in sorted(aside)}
+    if violated := nonconforming(document):
+        document["stac_extensions"] = sorted(declared - set(violated))
+        properties[UNDECLARED] = list(violated)
+
+
+def _declared(document: Mapping[str, Any]) -> set[str]:
     used = _prefixes(document)
-    written = {uri for prefix, uri in _WRITTEN.items() if prefix in used}
-    if "eo:bands" in document["properties"]:
-        written = written - {EO_EXTENSION} | {_EO_WITH_OLD_BANDS}
-    declared, passed_on = set(written), set()
+    declared, passed_on = {uri for prefix, uri in _WRITTEN.items() if prefix in used}, set()
     for uri in map(str, document.get("stac_extensions") or ()):
         prefix = _prefix_of(uri)
         if prefix in _PASSED_ON and prefix in used:
@@ -58,15 +72,11 @@ def declare_extensions(document: dict[str, Any]) -> None:
         # Before STAC 1.0, extensions had short names, which are no references.
         if "://" in uri and (prefix not in {*_WRITTEN, *_PASSED_ON} or prefix in passed_on):
             declared.add(uri)
-    declared |= {uri for prefix, uri in _PASSED_ON.items() if prefix in used - passed_on}
-    document["stac_extensions"] = sorted(declared)
-    properties = document["properties"]
-    prefixes = {f"{_prefix_of(uri)}:" for uri in nonconforming(document) if _prefix_of(uri) in _WRITTEN}
-    if aside := {name: properties[name] for name in list(properties) if name.startswith(tuple(prefixes))}:
-        properties[SET_ASIDE] = {name: properties.pop(name) for name in sorted(aside)}
-    if violated := nonconforming(document):
-        document["stac_extensions"] = sorted(declared - set(violated))
-        properties[UNDECLARED] = list(violated)
+    return declared | {uri for prefix, uri in _PASSED_ON.items() if prefix in used - passed_on}
+
+
+def _is_percent(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
 
 
 def _prefix_of(uri: str) -> str | None:
