@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -312,3 +313,51 @@ def test_dimap_version_1(unpacked: Unpacked, tiff: bytes) -> None:
     (path.parent / "SECOND.TIF").write_bytes(tiff)
     again = recognise(unpacked(path.parent.parent))
     assert [problem.severity for problem in again.all_problems] == ["corrupt"]
+
+
+def tiff_of(width: int, height: int) -> bytes:
+    """The header of a little-endian TIFF with its two first entries (TIFF 6.0, section 2)."""
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in ((256, width), (257, height)))
+    return b"II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("tile", "size", "sound"),
+    [
+        ("IMG_R1C1.TIF", (100, 100), True),
+        ("IMG_R1C1.TIF", (99, 100), False),
+        ("IMG_R1C1.TIF", (100, 99), False),
+        ("IMG_R2C2.TIF", (99, 100), True),  # the last column is narrower
+        ("IMG_R2C2.TIF", (98, 100), False),
+        ("IMG_R2C2.TIF", (100, 100), True),  # padded
+    ],
+)
+def test_a_tile_has_at_least_the_declared_pixels(
+    dimap: Make, unpacked: Unpacked, tile: str, size: tuple[int, int], sound: bool
+) -> None:
+    # GDAL fills the rest with zeros, and reports success.
+    contents = recognise(unpacked({"DIM_1.XML": dimap(), **tiles(tiff_of(100, 100)), tile: tiff_of(*size)}))
+    assert problems(contents) == ([] if sound else [("corrupt", tile)])
+
+
+def test_a_single_image_has_at_least_the_declared_pixels(dimap: Make, unpacked: Unpacked) -> None:
+    document = dimap(1, 1, tiling="")
+    contents = recognise(unpacked({"DIM_1.XML": document, "IMG_R1C1.TIF": tiff_of(98, 100)}))
+    assert "98 x 100 pixels, and 99 x 100 are declared" in contents.all_problems[0].message
+
+
+@pytest.mark.parametrize("between", ["<!-- -->", "<Other/>", "words"])
+def test_nothing_stands_between_the_two_lists_of_files(
+    dimap: Make, unpacked: Unpacked, tiff: bytes, between: str
+) -> None:
+    # GDAL 3.10 then reads zeros for the bands of the second.
+    document = dimap(1, 1, processing="MS-FS", groups=GROUP.format("RGB.TIF") + between + GROUP.format("NED.TIF"))
+    contents = recognise(unpacked({"DIM_1.XML": document, "RGB.TIF": tiff, "NED.TIF": tiff}))
+    assert [problem.severity for problem in contents.all_problems] == ["corrupt"]
+
+
+def test_an_untiled_image_is_at_the_first_place(dimap: Make, unpacked: Unpacked, tiff: bytes) -> None:
+    second = GROUP.format("NED.TIF").replace('tile_C="1"', 'tile_C="2"')
+    document = dimap(1, 1, processing="MS-FS", groups=GROUP.format("RGB.TIF") + second, tiling="")
+    contents = recognise(unpacked({"DIM_1.XML": document, "RGB.TIF": tiff, "NED.TIF": tiff}))
+    assert [problem.severity for problem in contents.all_problems] == ["corrupt"]

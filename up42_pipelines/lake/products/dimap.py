@@ -13,13 +13,17 @@ from xml.etree.ElementTree import Element
 from up42_pipelines.lake.products.delivery import Delivery, Recognised, asset_key, problem, resolve
 from up42_pipelines.lake.products.dimap_facts import bands_in_file_order, scene_facts
 from up42_pipelines.lake.products.dimap_tiles import (
+    Tile,
+    expected_size,
     grid_problems,
     hostile_references,
     hrefs,
     listed_tiles,
+    parts_are_adjacent,
     references,
 )
-from up42_pipelines.lake.products.documents import local_name, read_head, read_xml, text_of
+from up42_pipelines.lake.products.documents import local_name, read_bytes, read_head, read_xml, text_of
+from up42_pipelines.lake.products.image_size import image_size
 from up42_pipelines.lake.products.merging import merge_facts
 from up42_pipelines.lake.products.records import Member, Problem, Product, ProductRaster
 from up42_pipelines.lake.rasters.source import RasterSource
@@ -139,6 +143,9 @@ def _dataset(delivery: Delivery, member: Member, root: Element) -> _Dataset:
     if not tiles:
         problems.append(problem("incomplete", member, "it names no image file"))
     problems += [problem("corrupt", member, words) for words in grid_problems(tiles, root)]
+    parts = len({tile.part for tile in tiles})
+    if parts > 1 and not parts_are_adjacent(read_bytes(member), parts):
+        problems.append(problem("corrupt", member, "something stands between its lists of files, which misleads GDAL"))
     images, claimed = [], set()
     for tile in tiles:
         path = resolve(member.name.parent, tile.href)
@@ -155,6 +162,7 @@ def _dataset(delivery: Delivery, member: Member, root: Element) -> _Dataset:
             problems.append(problem("incomplete", path, f"{tile.name} is not where {member.name.name} says"))
         else:
             images.append(image)
+            problems += _size_problems(tile, image, root)
     side_cars = [side_car for image in images for side_car in delivery.side_cars(image)]
     sound = all(one.severity == "warning" for one in problems)
     members = [*images, *side_cars, *_companions(delivery, member, root)]
@@ -165,6 +173,14 @@ def _dataset(delivery: Delivery, member: Member, root: Element) -> _Dataset:
         problems=tuple(problems),
         claimed=frozenset(claimed | {side_car.name for side_car in side_cars}),
     )
+
+
+def _size_problems(tile: Tile, image: Member, root: Element) -> list[Problem]:
+    wanted, found = expected_size(tile, root), image_size(image.path)
+    if wanted is None or found is None or (found[0] >= wanted[0] and found[1] >= wanted[1]):
+        return []
+    shapes = f"{found[0]} x {found[1]} pixels, and {wanted[0]} x {wanted[1]} are declared"
+    return [problem("corrupt", image, f"{tile.name} has {shapes}")]
 
 
 def _raster(member: Member, root: Element, members: list[Member]) -> ProductRaster:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
@@ -74,7 +75,8 @@ def grid_problems(tiles: list[Tile], root: Element) -> list[str]:
     tiling = dimensions.find("Tile_Set/Regular_Tiling")
     if tiling is not None:
         return words + _tiling_problems(tiles, dimensions, tiling)
-    if len(tiles) > max(len(parts), 1):
+    places = [(tile.part, tile.row or 1, tile.column or 1) for tile in tiles]
+    if sorted(places) != [(part, 1, 1) for part in sorted(parts)]:
         words.append(f"it names {len(tiles)} image files, and does not say how they are tiled")
     return words
 
@@ -102,6 +104,34 @@ def _tiling_problems(tiles: list[Tile], dimensions: Element, tiling: Element) ->
         if len(cells) != len(set(cells)) or set(cells) - grid:
             words.append("it lists a tile twice, or outside of its grid")
     return words
+
+
+def expected_size(tile: Tile, root: Element) -> tuple[int, int] | None:
+    """Columns and rows that a tile must at least have; None when the document does not say.
+
+    GDAL fills what a smaller image lacks with zeros, and says nothing.
+    """
+    dimensions = next(root.iter("Raster_Dimensions"), None)
+    if dimensions is None:
+        return None
+    tiling = dimensions.find("Tile_Set/Regular_Tiling")
+    sizes = []
+    for total, per_tile, index in (("NCOLS", "ncols", tile.column), ("NROWS", "nrows", tile.row)):
+        pixels = integer(dimensions.findtext(total), 1, 1 << 31)
+        size = pixels if tiling is None else integer(_attribute(tiling, "NTILES_SIZE", per_tile), 1, 1 << 31)
+        if pixels is None or size is None:
+            return None
+        sizes.append(min(size, pixels - ((index or 1) - 1) * size))
+    return sizes[0], sizes[1]
+
+
+def parts_are_adjacent(content: bytes, parts: int) -> bool:
+    """Whether nothing, not even a comment, stands between one list of files and the next.
+
+    GDAL counts anything between two lists as a list of its own, and fills the bands of the second file with zeros.
+    """
+    gaps = re.findall(rb"</Data_Files>(.*?)<Data_Files>", content, re.DOTALL)
+    return len(gaps) == parts - 1 and not any(gap.strip() for gap in gaps)
 
 
 def hostile_references(member: Member, root: Element) -> list[Problem]:
