@@ -183,11 +183,14 @@ def _not_json(document: Any) -> str | None:
         below: list[Any] = []
         for value in level:
             kind = type(value)
+            # Most values are coordinates and short texts; a call for each would take half of the time.
+            if (kind is float and value - value == 0.0) or (kind is str and value.isascii()):
+                continue
             if kind is dict:
                 below.extend(value.values())
             elif kind is list or kind is tuple:
                 below.extend(value)
-            elif not (kind is str and value.isascii()) and (odd := _odd(value)):
+            elif odd := _odd(value):
                 return _located(document, value, odd)
         if not below:
             return None
