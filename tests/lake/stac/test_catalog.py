@@ -17,7 +17,7 @@ from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
 from up42_pipelines.errors import InvalidDelivery, LakeError
 from up42_pipelines.lake import Lake, LandedAsset, describe, index_collection, lake_item, read_item, write_item
-from up42_pipelines.lake.stac import catalog
+from up42_pipelines.lake.stac import catalog, links
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 
@@ -223,7 +223,7 @@ def test_an_overwritten_index_is_written_again(lake, monkeypatch):
 
 
 def test_an_index_that_never_settles_is_an_error(lake, monkeypatch):
-    monkeypatch.setattr(catalog, "_linked", lambda *_: set())
+    monkeypatch.setattr(catalog, "linked_in", lambda *_: set())
     with pytest.raises(LakeError, match="did not settle"):
         write_item(lake, "phr", small_item("one"))
 
@@ -271,7 +271,7 @@ def _holds(box, lon):
 
 @given(_BOX, _BOX)
 def test_a_union_covers_both(one, other):
-    union = catalog.union_bbox(one, other)
+    union = links.union_bbox(one, other)
     assert -180 <= union[0] <= 180
     assert -180 <= union[2] <= 180
     assert union[1] <= min(one[1], other[1])
@@ -284,6 +284,6 @@ def test_a_union_covers_both(one, other):
 
 
 def test_a_union_across_the_antimeridian_stays_narrow():
-    assert catalog.union_bbox((170, 0, 175, 1), (-175, 0, -170, 2)) == (170, 0, -170, 2)
-    assert catalog.union_bbox((170, 0, -170, 1), (-172, 0, -171, 1)) == (170, 0, -170, 1)
-    assert catalog.union_bbox((-180, -90, 180, 90), (3, 0, 4, 1)) == (-180, -90, 180, 90)
+    assert links.union_bbox((170, 0, 175, 1), (-175, 0, -170, 2)) == (170, 0, -170, 2)
+    assert links.union_bbox((170, 0, -170, 1), (-172, 0, -171, 1)) == (170, 0, -170, 1)
+    assert links.union_bbox((-180, -90, 180, 90), (3, 0, 4, 1)) == (-180, -90, 180, 90)

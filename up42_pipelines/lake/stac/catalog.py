@@ -15,32 +15,38 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from datetime import datetime
 from typing import Any, TypeVar
 
 import pystac
 import pystac.errors
-from pystac.utils import datetime_to_str, str_to_datetime
 
 from up42_pipelines.errors import LakeError
 from up42_pipelines.lake.names import safe_name
 from up42_pipelines.lake.stac import index
+from up42_pipelines.lake.stac.links import (
+    CATALOG,
+    Document,
+    add_items,
+    add_links,
+    is_index,
+    linked_in,
+    name_of,
+    new_catalog,
+    new_collection,
+)
 from up42_pipelines.lake.stac.table import Placed
 from up42_pipelines.lake.store import Lake
 
-COLLECTIONS, COLLECTION, CATALOG = "collections", "collection.json", "catalog.json"
+COLLECTIONS, COLLECTION = "collections", "collection.json"
 WITHHELD = "up42-pipelines:withheld"
 """Property of a withheld item: why, by check."""
 
-_STAC_VERSION = "1.1.0"
 # Every round but the last one met another writer's stale index; 50 in a row mean that something else is wrong.
 _ROUNDS = 50
 _CONNECTIONS = 16
 # What lies beside the item folders; compared without case, as macOS and Windows do.
 _TAKEN = frozenset({index.INDEX, COLLECTION})
 
-Document = dict[str, Any]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -71,6 +77,12 @@ def mark_of(name: str) -> str:
 def withheld_mark_of(name: str) -> str:
     """File name of a withheld item in the item folder of this name."""
     return f"{name}.withheld.json"
+
+
+def is_item(document: Any) -> bool:
+    """Whether a document has what an item in the catalogue needs; `validation` knows whether it is valid."""
+    wanted = {"id": str, "properties": dict, "assets": dict, "links": list}
+    return isinstance(document, dict) and all(isinstance(document.get(key), kind) for key, kind in wanted.items())
 
 
 def write_item(lake: Lake, collection_id: str, item: pystac.Item) -> None:
@@ -115,13 +127,13 @@ def write_items(lake: Lake, collection_id: str, items: Iterable[pystac.Item]) ->
     seen = index.listing(lake, collection_id)
     lake.write_all_json({(*folder, name, mark_of(name)): document for name, document in documents.items()})
     _at_once(lake, lambda name: lake.remove(*folder, name, withheld_mark_of(name)), documents)
-    placed = [_placed(lake, folder, name, document) for name, document in documents.items()]
-    mine = index.add_rows(lake, collection_id, placed, seen=seen)
+    rows = [placed(lake, folder, name, document) for name, document in documents.items()]
+    mine = index.add_rows(lake, collection_id, rows, seen=seen)
     ids = {document["id"]: name for name, document in documents.items()}
     if disputed := index.written_since(lake, collection_id, seen, mine, set(ids)):
         refresh_rows(lake, collection_id, {item_id: ids[item_id] for item_id in disputed})
     index.compact(lake, collection_id)
-    _link_all(lake, collection_id, documents)
+    link_all(lake, collection_id, documents)
 
 
 def write_withheld(lake: Lake, collection_id: str, item: pystac.Item, failures: Mapping[str, str]) -> None:
@@ -152,11 +164,11 @@ def remove_items(lake: Lake, collection_id: str, names: Mapping[str, str]) -> No
     seen = index.listing(lake, collection_id)
     known = index.digests(lake, collection_id)
     folder = collection_folder(collection_id)
-    linked = _linked(_read_or_none(lake, *folder, COLLECTION) or _new_collection(collection_id), "item")
+    linked = linked_in(read_index(lake, *folder, COLLECTION) or new_collection(collection_id), "item")
     if gone := [(name, item_id) for item_id, name in names.items() if item_id in known or name in linked]:
         index.remove_rows(lake, collection_id, gone, seen=seen)
         refresh_rows(lake, collection_id, names)
-        _link_all(lake, collection_id, {})
+        link_all(lake, collection_id, {})
 
 
 def index_collection(lake: Lake, collection_id: str, *item_ids: str) -> None:
@@ -169,7 +181,7 @@ def index_collection(lake: Lake, collection_id: str, *item_ids: str) -> None:
             replaced an item's JSON left the old row.
     """
     refresh_rows(lake, collection_id, {item_id: item_folder(collection_id, item_id)[-1] for item_id in item_ids})
-    _link_all(lake, collection_id, {})
+    link_all(lake, collection_id, {})
 
 
 def refresh_rows(lake: Lake, collection_id: str, names: Mapping[str, str]) -> int:
@@ -178,14 +190,12 @@ def refresh_rows(lake: Lake, collection_id: str, names: Mapping[str, str]) -> in
     for _ in range(_ROUNDS if names else 0):
         seen = index.listing(lake, collection_id)
         documents = _read_marks(lake, folder, names.values())
-        placed = {
-            item_id: _placed(lake, folder, name, documents[name])
-            for item_id, name in names.items()
-            if name in documents
+        items = {
+            item_id: placed(lake, folder, name, documents[name]) for item_id, name in names.items() if name in documents
         }
         known = index.digests(lake, collection_id)
-        stale = [item for item_id, item in placed.items() if known.get(item_id) != item.digest()]
-        gone = [(name, item_id) for item_id, name in names.items() if item_id in known and item_id not in placed]
+        stale = [item for item_id, item in items.items() if known.get(item_id) != item.digest()]
+        gone = [(name, item_id) for item_id, name in names.items() if item_id in known and item_id not in items]
         if not stale and not gone:
             return out_of_date
         out_of_date += len(stale) + len(gone)
@@ -235,14 +245,15 @@ def _read_item(lake: Lake, *parts: str) -> pystac.Item | None:
     return item
 
 
-def _placed(lake: Lake, folder: Sequence[str], name: str, document: Document) -> Placed:
+def placed(lake: Lake, folder: Sequence[str], name: str, document: Document) -> Placed:
+    """An item, as the index takes it."""
     return Placed(document, lake.href(*folder, name), mark_of(name))
 
 
 # --- links ------------------------------------------------------------------------------------------------------------
 
 
-def _link_all(lake: Lake, collection_id: str, ours: Mapping[str, Document]) -> None:
+def link_all(lake: Lake, collection_id: str, ours: Mapping[str, Document]) -> None:
     """Bring `collection.json` up to date, then `catalog.json`; `ours` are items just committed, by folder name."""
     folder = collection_folder(collection_id)
 
@@ -259,11 +270,11 @@ def _link_all(lake: Lake, collection_id: str, ours: Mapping[str, Document]) -> N
     _converge(
         lake,
         (*folder, COLLECTION),
-        new=lambda: _new_collection(collection_id),
+        new=lambda: new_collection(collection_id),
         relation="item",
         missing=unlinked_items,
         gone=removed_items,
-        add=_add_items,
+        add=add_items,
     )
 
     def unlinked_collections(linked: set[str]) -> dict[str, Document]:
@@ -273,11 +284,11 @@ def _link_all(lake: Lake, collection_id: str, ours: Mapping[str, Document]) -> N
     _converge(
         lake,
         (CATALOG,),
-        new=_new_catalog,
+        new=new_catalog,
         relation="child",
         missing=unlinked_collections,
         gone=lambda _: set(),
-        add=lambda catalog, names: _add_links(
+        add=lambda catalog, names: add_links(
             catalog, "child", [f"./{COLLECTIONS}/{name}/{COLLECTION}" for name in names]
         ),
     )
@@ -295,19 +306,19 @@ def _converge(
 ) -> None:
     """Repeat read, change, write, list until every commit mark is linked (the argument is at `write_items`)."""
     for _ in range(_ROUNDS):
-        document = _read_or_none(lake, *target)
-        linked = set() if document is None else _linked(document, relation)
+        document = read_index(lake, *target)
+        linked = set() if document is None else linked_in(document, relation)
         to_add, to_drop = missing(linked), gone(linked)
         if not to_add and not to_drop and document is not None:
             return
         document = document or new()
         if to_drop:
             document["links"] = [
-                link for link in document["links"] if link["rel"] != relation or _name(link) not in to_drop
+                link for link in document["links"] if link["rel"] != relation or name_of(link) not in to_drop
             ]
         add(document, dict(sorted(to_add.items())))
         lake.write_json(document, *target)
-        linked = _linked(document, relation)
+        linked = linked_in(document, relation)
         if not missing(linked) and not gone(linked):
             return
     raise _unsettled(lake, *target)
@@ -319,21 +330,17 @@ def _unsettled(lake: Lake, *parts: str) -> LakeError:
     )
 
 
-def _linked(document: Document, relation: str) -> set[str]:
-    """Names of the folders that a collection or the catalogue links."""
-    return {_name(link) for link in document["links"] if link["rel"] == relation}
-
-
-def _name(link: Document) -> str:
-    """The last but one segment of `./item/item.json`."""
-    return str(link["href"].split("/")[-2])
-
-
 def _read_marks(lake: Lake, folder: Sequence[str], names: Iterable[str]) -> dict[str, Document]:
-    """Items by folder name, of the folders that have a commit mark."""
+    """Items by folder name, of the folders that have a commit mark; without damaged ones, which `verify` reports."""
 
     def read(name: str) -> Document | None:
-        return _read_or_none(lake, *folder, name, mark_of(name))
+        try:
+            document = _read_or_none(lake, *folder, name, mark_of(name))
+        except LakeError as error:
+            if isinstance(error.__cause__, ValueError | RecursionError):
+                return None
+            raise
+        return document if is_item(document) else None
 
     return {name: document for name, document in _at_once(lake, read, names) if document is not None}
 
@@ -342,15 +349,27 @@ def _read_or_none(lake: Lake, *parts: str) -> Document | None:
     """A document; None when it is not there, or went meanwhile."""
     if not lake.exists(*parts):
         return None
-    with suppress(FileNotFoundError):
-        try:
-            document: Document = lake.read_json(*parts)
-        except LakeError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                raise error.__cause__ from None
-            raise
-        return document
-    return None
+    try:
+        document: Document = lake.read_json(*parts)
+    except LakeError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
+    return document
+
+
+def read_index(lake: Lake, *parts: str) -> Document | None:
+    """`collection.json` or `catalog.json`; None when it is not there.
+
+    Raises:
+        LakeError: it is damaged.
+    """
+    document = _read_or_none(lake, *parts)
+    if document is not None and not is_index(document):
+        raise LakeError(
+            f"Lake {lake.url}: {lake.path(*parts)} is damaged. `up42-pipelines lake repair` makes it anew of the items."
+        )
+    return document
 
 
 def _at_once(lake: Lake, do: Callable[[T], R], things: Iterable[T]) -> list[tuple[T, R]]:
@@ -360,79 +379,3 @@ def _at_once(lake: Lake, do: Callable[[T], R], things: Iterable[T]) -> list[tupl
         return [(thing, do(thing)) for thing in things]
     with ThreadPoolExecutor(_CONNECTIONS) as threads:
         return list(zip(things, threads.map(do, things), strict=True))
-
-
-def _new_catalog() -> Document:
-    return {
-        "type": "Catalog",
-        "stac_version": _STAC_VERSION,
-        "id": "up42-lake",
-        "title": "UP42 deliveries",
-        "description": "Satellite imagery bought through UP42, verified and stored as Cloud-Optimized GeoTIFFs.",
-        "links": [{"rel": "root", "href": "./catalog.json", "type": "application/json"}],
-    }
-
-
-def _new_collection(collection_id: str) -> Document:
-    return {
-        "type": "Collection",
-        "stac_version": _STAC_VERSION,
-        "id": collection_id,
-        "description": f"Deliveries of {collection_id} bought through UP42.",
-        # The end-user licence of a purchase has no SPDX id; STAC 1.1 calls that "other".
-        "license": "other",
-        "extent": {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}},
-        "links": [
-            {"rel": "root", "href": "../../catalog.json", "type": "application/json"},
-            {"rel": "parent", "href": "../../catalog.json", "type": "application/json"},
-        ],
-    }
-
-
-def _add_links(document: Document, relation: str, hrefs: Iterable[str]) -> None:
-    media = "application/geo+json" if relation == "item" else "application/json"
-    document["links"] += [{"rel": relation, "href": href, "type": media} for href in hrefs]
-
-
-def _add_items(collection: Document, items: dict[str, Document]) -> None:
-    """Link items, and widen the collection's extent by them; the first one replaces the placeholder."""
-    if not items:
-        return
-    extent = collection["extent"]
-    first = not _linked(collection, "item")
-    box = None if first else tuple(extent["spatial"]["bbox"][0])
-    times = [time for time in extent["temporal"]["interval"][0] if time]
-    for item in items.values():
-        if bbox := item.get("bbox"):
-            here = (bbox[0], bbox[1], bbox[3], bbox[4]) if len(bbox) == 6 else tuple(bbox)
-            box = here if box is None else union_bbox(box, here)
-        properties = item["properties"]
-        times += [
-            time
-            for name in ("start_datetime", "datetime", "end_datetime")
-            if (time := properties.get(name)) is not None
-        ]
-    if box is not None:
-        extent["spatial"]["bbox"][0] = list(box)
-    moments: list[datetime] = sorted(map(str_to_datetime, times))
-    if moments:
-        extent["temporal"]["interval"][0] = [datetime_to_str(moments[0]), datetime_to_str(moments[-1])]
-    _add_links(collection, "item", [f"./{name}/{mark_of(name)}" for name in items])
-
-
-def union_bbox(one: Sequence[float], other: Sequence[float]) -> tuple[float, float, float, float]:
-    """Smallest box around two: west, south, east, north (degrees, EPSG:4326), west > east across the antimeridian."""
-    west, south, east, north = one
-    east += 360 if east < west else 0
-    west2, south2, east2, north2 = other
-    east2 += 360 if east2 < west2 else 0
-    # The other box may lie one turn to either side; the narrowest hull is the one meant.
-    hulls = ((min(west, west2 + turn), max(east, east2 + turn)) for turn in (0, -360, 360))
-    left, right = min(hulls, key=lambda hull: hull[1] - hull[0])
-    if right - left >= 360:
-        left, right = -180.0, 180.0
-    elif left < -180:
-        left, right = left + 360, right + 360
-    if right > 180:
-        left, right = (left - 360, right - 360) if left > 180 else (left, right - 360)
-    return left, min(south, south2), right, max(north, north2)

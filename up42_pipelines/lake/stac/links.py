@@ -1,0 +1,118 @@
+"""`collection.json` and `catalog.json` as documents: what they say, what they link. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pystac.utils import datetime_to_str, str_to_datetime
+
+CATALOG = "catalog.json"
+_STAC_VERSION = "1.1.0"
+
+Document = dict[str, Any]
+
+
+def is_index(document: Any) -> bool:
+    """Whether a document has what is needed to add links to it."""
+    if not isinstance(document, dict) or not isinstance(document.get("links"), list):
+        return False
+    try:
+        linked_in(document, "item")
+        linked_in(document, "child")
+        return document.get("type") == "Catalog" or (
+            len(document["extent"]["spatial"]["bbox"][0]) == 4
+            and len(document["extent"]["temporal"]["interval"][0]) == 2
+        )
+    except (KeyError, TypeError, AttributeError, IndexError):
+        return False
+
+
+def linked_in(document: Document, relation: str) -> set[str]:
+    """Names of the folders that a collection or the catalogue links."""
+    return {name_of(link) for link in document["links"] if link["rel"] == relation}
+
+
+def name_of(link: Document) -> str:
+    """The last but one segment of `./item/item.json`."""
+    return str(link["href"].split("/")[-2])
+
+
+def new_catalog() -> Document:
+    """The catalogue, before it links anything."""
+    return {
+        "type": "Catalog",
+        "stac_version": _STAC_VERSION,
+        "id": "up42-lake",
+        "title": "UP42 deliveries",
+        "description": "Satellite imagery bought through UP42, verified and stored as Cloud-Optimized GeoTIFFs.",
+        "links": [{"rel": "root", "href": f"./{CATALOG}", "type": "application/json"}],
+    }
+
+
+def new_collection(collection_id: str) -> Document:
+    """A collection without items; its extent, the whole world and any time, is a placeholder until there is one."""
+    return {
+        "type": "Collection",
+        "stac_version": _STAC_VERSION,
+        "id": collection_id,
+        "description": f"Deliveries of {collection_id} bought through UP42.",
+        # The end-user licence of a purchase has no SPDX id; STAC 1.1 calls that "other".
+        "license": "other",
+        "extent": {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}},
+        "links": [
+            {"rel": "root", "href": f"../../{CATALOG}", "type": "application/json"},
+            {"rel": "parent", "href": f"../../{CATALOG}", "type": "application/json"},
+        ],
+    }
+
+
+def add_links(document: Document, relation: str, hrefs: Iterable[str]) -> None:
+    """Add links to a collection or the catalogue, with paths relative to it."""
+    media = "application/geo+json" if relation == "item" else "application/json"
+    document["links"] += [{"rel": relation, "href": href, "type": media} for href in hrefs]
+
+
+def add_items(collection: Document, items: Mapping[str, Document]) -> None:
+    """Link items, and widen the collection's extent by them; the first one replaces the placeholder."""
+    if not items:
+        return
+    extent = collection["extent"]
+    first = not linked_in(collection, "item")
+    box = None if first else tuple(extent["spatial"]["bbox"][0])
+    times = [time for time in extent["temporal"]["interval"][0] if time]
+    for item in items.values():
+        if bbox := item.get("bbox"):
+            here = (bbox[0], bbox[1], bbox[3], bbox[4]) if len(bbox) == 6 else tuple(bbox)
+            box = here if box is None else union_bbox(box, here)
+        properties = item["properties"]
+        times += [
+            time
+            for name in ("start_datetime", "datetime", "end_datetime")
+            if (time := properties.get(name)) is not None
+        ]
+    if box is not None:
+        extent["spatial"]["bbox"][0] = list(box)
+    moments: list[datetime] = sorted(map(str_to_datetime, times))
+    if moments:
+        extent["temporal"]["interval"][0] = [datetime_to_str(moments[0]), datetime_to_str(moments[-1])]
+    add_links(collection, "item", [f"./{name}/{name}.json" for name in items])
+
+
+def union_bbox(one: Sequence[float], other: Sequence[float]) -> tuple[float, float, float, float]:
+    """Smallest box around two: west, south, east, north (degrees, EPSG:4326), west > east across the antimeridian."""
+    west, south, east, north = one
+    east += 360 if east < west else 0
+    west2, south2, east2, north2 = other
+    east2 += 360 if east2 < west2 else 0
+    # The other box may lie one turn to either side; the narrowest hull is the one meant.
+    hulls = ((min(west, west2 + turn), max(east, east2 + turn)) for turn in (0, -360, 360))
+    left, right = min(hulls, key=lambda hull: hull[1] - hull[0])
+    if right - left >= 360:
+        left, right = -180.0, 180.0
+    elif left < -180:
+        left, right = left + 360, right + 360
+    if right > 180:
+        left, right = (left - 360, right - 360) if left > 180 else (left, right - 360)
+    return left, min(south, south2), right, max(north, north2)
