@@ -49,11 +49,10 @@ def footprint_4326(
     else:
         return None, None
     try:
-        lons, lats = warp(ring_crs, _WGS84, *map(list, zip(*ring, strict=True)))
+        points = _degrees(ring, ring_crs)
     except GDAL_ERRORS:
         return None, None
-    points = list(zip(lons, lats, strict=True))
-    if not all(math.isfinite(lon) and math.isfinite(lat) and abs(lat) <= 90.001 for lon, lat in points):
+    if points is None:
         return None, None
     if transform is None or crs is None:
         points = _hull(points)
@@ -66,6 +65,41 @@ def footprint_4326(
     geometry = antimeridian.fix_polygon(polygon)
     west, south, east, north = antimeridian.bbox(geometry)
     return _geojson(geometry), (float(west), float(south), float(east), float(north))
+
+
+def on_earth(area: Any, crs: Any) -> tuple[dict[str, Any], Bbox] | None:
+    """A polygon or several in a projection as GeoJSON geometry and bbox in degrees, cut at the antimeridian.
+
+    None when it has no place or no valid shape in degrees.
+    """
+    parts = []
+    for part in getattr(area, "geoms", [area]):
+        # Counter-clockwise outside, clockwise holes: around a pole, only the order tells the inside.
+        turned = orient(part)
+        try:
+            rings = [_degrees(ring.coords, crs) for ring in (turned.exterior, *turned.interiors)]
+        except GDAL_ERRORS:
+            return None
+        if any(ring is None for ring in rings):
+            return None
+        polygon = shapely.Polygon(rings[0], rings[1:])
+        if _is_world(crs, polygon):
+            return None
+        parts.append(antimeridian.fix_polygon(polygon))
+    geometry = shapely.union_all(parts)
+    if geometry.is_empty or not geometry.is_valid or geometry.geom_type not in {"Polygon", "MultiPolygon"}:
+        return None
+    west, south, east, north = antimeridian.bbox(geometry)
+    return _geojson(geometry), (float(west), float(south), float(east), float(north))
+
+
+def _degrees(points: Any, crs: Any) -> list[tuple[float, float]] | None:
+    """(x, y) points of a CRS as (longitude, latitude); None when one has no place on Earth."""
+    lons, lats = warp(crs, _WGS84, *map(list, zip(*points, strict=True)))
+    degrees = list(zip(lons, lats, strict=True))
+    if not all(math.isfinite(lon) and math.isfinite(lat) and abs(lat) <= 90.001 for lon, lat in degrees):
+        return None
+    return degrees
 
 
 def _edge(transform: Affine, width: int, height: int) -> list[tuple[float, float]]:

@@ -12,6 +12,7 @@ from rasterio.enums import ColorInterp, Resampling
 from rasterio.io import MemoryFile
 
 from up42_pipelines.lake.rasters.raster import open_raster
+from up42_pipelines.lake.rasters.source import RasterSource
 
 MAX_QUICKLOOK_BYTES = 40_000
 _GREY = 128
@@ -21,7 +22,7 @@ Rgb = npt.NDArray[np.uint8]
 Bands = npt.NDArray[np.floating[Any]]
 
 
-def quicklook_png(path: Path, max_px: int = 256) -> bytes:
+def quicklook_png(source: Path | RasterSource, max_px: int = 256) -> bytes:
     """Draw a GeoTIFF or JPEG 2000 as an RGB PNG of at most `max_px` on its longer side and 40 kB.
 
     Reads the overview that fits. Colours: red, green and blue by colour interpretation or band description, else the
@@ -31,7 +32,7 @@ def quicklook_png(path: Path, max_px: int = 256) -> bytes:
     Raises:
         InvalidDelivery: the file is no raster or cannot be decoded.
     """
-    with open_raster(path) as dataset:
+    with open_raster(source) as dataset:
         scale = min(1.0, max_px / max(dataset.width, dataset.height))
         shape = max(1, round(dataset.height * scale)), max(1, round(dataset.width * scale))
         picture = _palette(dataset, shape) if ColorInterp.palette in dataset.colorinterp else _stretched(dataset, shape)

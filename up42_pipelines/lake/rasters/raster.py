@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,10 @@ from rio_cogeo.cogeo import cog_validate
 
 from up42_pipelines.errors import InvalidDelivery
 from up42_pipelines.lake.rasters.footprint import GDAL_ERRORS, footprint_4326
+from up42_pipelines.lake.rasters.formats import check_jp2_is_whole, raster_format
+from up42_pipelines.lake.rasters.members import gathered
+from up42_pipelines.lake.rasters.records import RasterInfo
+from up42_pipelines.lake.rasters.source import RasterSource
 
 # What keeps GDAL to the one file it is given: no look at neighbours, no side-car metadata read or written, no network.
 _ENVIRONMENT = {
@@ -24,11 +27,8 @@ _ENVIRONMENT = {
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_TIFF_INTERNAL_MASK": "YES",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}",
+    "GDAL_NUM_THREADS": "ALL_CPUS",  # to decode
 }
-_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF 6.0, section 2; BigTIFF
-_NITF_SIGNATURES = (b"NITF02.1", b"NITF02.0", b"NSIF01.0")  # MIL-STD-2500C, file profile name and version
-_JP2_SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"  # ISO/IEC 15444-1, I.5.1
-
 # Limits on what a header may claim. The widest hyperspectral products have some 500 bands; the largest single mosaics
 # some 100 GB decoded. DEFLATE cannot expand more than 1032 times (zlib technical details); sparse files can.
 MAX_BANDS = 1024
@@ -38,115 +38,72 @@ _SMALL_ENOUGH_BYTES = 1 << 30
 MAX_BLOCK_BYTES = 1 << 30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RasterInfo:
-    """What a raster's header says, and where on Earth that is.
-
-    Attributes:
-        driver: GDAL's name of the format, `GTiff`, `NITF` or `JP2OpenJPEG`.
-        width: columns.
-        height: rows.
-        count: bands.
-        dtypes: numpy name of each band's type, for example `uint16`; `complex_int16` for CInt16.
-        nodata: per band; NaN is possible.
-        crs_code: `EPSG:32633` or another authority's code; None when there is none.
-        crs_wkt: WKT2 (ISO 19162:2019) of the coordinate reference system; None when there is none.
-        transform: a, b, c, d, e, f of the affine map (column, row) -> (x, y); None when the file has no geotransform.
-        bounds: west, south, east, north in the raster's own CRS; None without geotransform.
-        gsd_m: spacing of the pixels in metres; None when the CRS is not in metres or feet.
-        descriptions: per band.
-        units: per band.
-        colorinterp: per band, GDAL's name, for example `red`, `alpha`, `palette`.
-        scales: per band; value = pixel * scale + offset.
-        offsets: per band.
-        has_mask: an internal mask of the whole dataset.
-        has_gcps: placed by ground control points.
-        has_rpcs: placed by rational polynomial coefficients.
-        is_cog: passes rio-cogeo's validation without an error or a warning.
-        footprint_4326: GeoJSON Polygon or MultiPolygon (degrees, EPSG:4326), cut at the antimeridian; None when the
-            raster cannot be placed on Earth.
-        bbox: west, south, east, north (degrees, EPSG:4326); west > east when it crosses the antimeridian.
-    """
-
-    driver: str
-    width: int
-    height: int
-    count: int
-    dtypes: tuple[str, ...]
-    nodata: tuple[float | None, ...]
-    crs_code: str | None
-    crs_wkt: str | None
-    transform: tuple[float, float, float, float, float, float] | None
-    bounds: tuple[float, float, float, float] | None
-    gsd_m: float | None
-    descriptions: tuple[str | None, ...]
-    units: tuple[str | None, ...]
-    colorinterp: tuple[str, ...]
-    scales: tuple[float, ...]
-    offsets: tuple[float, ...]
-    has_mask: bool
-    has_gcps: bool
-    has_rpcs: bool
-    is_cog: bool
-    footprint_4326: dict[str, Any] | None
-    bbox: tuple[float, float, float, float] | None
-
-
 @contextmanager
-def closed_world() -> Iterator[None]:
+def closed_world(*, siblings: bool = False) -> Iterator[None]:
     """GDAL settings under which an untrusted file is handled, and no warning that a raster is not georeferenced.
+
+    With `siblings`, GDAL sees the other files of the folder: for folders that only hold the raster's own.
 
     Hazard: `warnings.catch_warnings` is not thread-safe before Python 3.14; handle rasters in one thread per process.
     """
-    with rasterio.Env(**_ENVIRONMENT), warnings.catch_warnings():
+    settings = {**_ENVIRONMENT, "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE"} if siblings else _ENVIRONMENT
+    with rasterio.Env(**settings), warnings.catch_warnings():
         # A raster without geotransform is delivered on purpose (sensor geometry); RasterInfo says so.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
 
 
-def raster_format(path: Path) -> str | None:
-    """The one GDAL driver that may open a file, from its first bytes; None when it is none of TIFF, NITF, JPEG 2000."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    if head.startswith(_TIFF_SIGNATURES):
-        return "GTiff"
-    if head.startswith(_NITF_SIGNATURES):
-        return "NITF"
-    return "JP2OpenJPEG" if head == _JP2_SIGNATURE else None
-
-
 @contextmanager
-def open_raster(path: Path) -> Iterator[Any]:
-    """Open a GeoTIFF, NITF or JPEG 2000 file for reading, as a rasterio dataset.
+def open_raster(source: Path | RasterSource) -> Iterator[Any]:
+    """Open a GeoTIFF, NITF, JPEG 2000 or DIMAP for reading, as a rasterio dataset.
 
     The driver is named, because GDAL picks one by content otherwise, and then a VRT named `.tif` reads local files.
 
     Raises:
-        InvalidDelivery: it is none of them, its header is damaged, or claims what no delivery has (see the limits
-            above). Also when reading fails inside the block.
+        InvalidDelivery: it is none of them, or not what `source.driver` says; its header is damaged, or claims what no
+            delivery has (see the limits above). Also when reading fails inside the block.
     """
-    driver = raster_format(path)
+    source = RasterSource.of(source)
+    driver = raster_format(source.path)
+    if driver is None and source.driver == "DIMAP":
+        driver = "DIMAP"
     if driver is None:
-        raise InvalidDelivery(f"{path.name} is none of TIFF, NITF and JPEG 2000: {_glimpse(path)}.")
-    if driver == "JP2OpenJPEG":
-        _check_jp2_is_whole(path)
-    with closed_world():
+        raise InvalidDelivery(f"{source.name} is none of TIFF, NITF and JPEG 2000: {_glimpse(source.path)}.")
+    if source.driver not in (None, driver):
+        raise InvalidDelivery(f"{source.name} is to be {source.driver}, and is {driver} by its first bytes.")
+    for path in {source.path, *source.members}:
+        if raster_format(path) == "JP2OpenJPEG":
+            check_jp2_is_whole(path)
+    alone = driver != "DIMAP" and not source.members
+    with nullcontext(source.path.absolute()) if alone else gathered(source) as path, closed_world(siblings=not alone):
         try:
-            with rasterio.open(path.absolute(), driver=driver, sharing=False) as dataset:
-                _check_claims(dataset, path)
+            with rasterio.open(path, driver=driver, sharing=False) as dataset:
+                _check_claims(dataset, source)
                 yield dataset
         except GDAL_ERRORS as error:
-            raise InvalidDelivery(f"{path.name} cannot be read as {driver}: {_why(error)}.") from error
+            raise InvalidDelivery(f"{source.name} cannot be read as {driver}: {_why(error)}.") from error
 
 
-def describe(path: Path) -> RasterInfo:
+def rpcs_of(dataset: Any) -> Any:
+    """Rational polynomial coefficients of a dataset, as rasterio has them.
+
+    None when there are none, or they are no numbers: some products come with the names of the fields as values.
+    """
+    try:
+        return dataset.rpcs
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def describe(source: Path | RasterSource) -> RasterInfo:
     """Read a raster's header; no pixel is decoded.
 
     Raises:
         InvalidDelivery: the file is no raster, or its georeference contradicts itself: a geotransform that is not
             finite or singular, or degrees beyond 180 and 90 in a geographic CRS.
     """
-    with open_raster(path) as dataset:
+    path = RasterSource.of(source).path
+    with open_raster(source) as dataset:
         gcps, gcps_crs = dataset.gcps
         transform = None if dataset.transform == Affine.identity() else dataset.transform
         if transform is not None and not all(map(math.isfinite, transform[:6])):
@@ -184,7 +141,7 @@ def describe(path: Path) -> RasterInfo:
             offsets=tuple(dataset.offsets),
             has_mask=has_mask(dataset),
             has_gcps=bool(gcps),
-            has_rpcs=dataset.rpcs is not None,
+            has_rpcs=rpcs_of(dataset) is not None,
             is_cog=dataset.driver == "GTiff" and is_cog(path),
             footprint_4326=footprint,
             bbox=bbox,
@@ -208,14 +165,14 @@ def has_mask(dataset: Any) -> bool:
     return per_dataset in flags and alpha not in flags
 
 
-def _check_claims(dataset: Any, path: Path) -> None:
+def _check_claims(dataset: Any, source: RasterSource) -> None:
     width, height, count = dataset.width, dataset.height, dataset.count
     if count > MAX_BANDS:
-        raise InvalidDelivery(f"{path.name} claims {count} bands; at most {MAX_BANDS} are believed.")
+        raise InvalidDelivery(f"{source.name} claims {count} bands; at most {MAX_BANDS} are believed.")
     item_bytes = max(item_size(dtype) for dtype in dataset.dtypes)
     decoded = width * height * count * item_bytes
-    size = path.stat().st_size
-    shape = f"{path.name} claims {width} x {height} pixels in {count} bands ({decoded:,} bytes)"
+    size = source.size
+    shape = f"{source.name} claims {width} x {height} pixels in {count} bands ({decoded:,} bytes)"
     if decoded > MAX_DECODED_BYTES:
         raise InvalidDelivery(f"{shape}; at most {MAX_DECODED_BYTES:,} bytes are believed.")
     if decoded > _SMALL_ENOUGH_BYTES and decoded > MAX_EXPANSION * size:
@@ -223,37 +180,12 @@ def _check_claims(dataset: Any, path: Path) -> None:
     # GDAL decodes a block (strip, tile) as a whole, so the largest block is the memory it needs.
     rows, columns = max(dataset.block_shapes, key=math.prod)
     if rows * columns * item_bytes > MAX_BLOCK_BYTES:
-        raise InvalidDelivery(f"{path.name} has blocks of {columns} x {rows} pixels; they do not fit in memory.")
+        raise InvalidDelivery(f"{source.name} has blocks of {columns} x {rows} pixels; they do not fit in memory.")
 
 
 def item_size(dtype: str) -> int:
     """Bytes of a pixel value; GDAL's integer complex type has no numpy name."""
     return 4 if dtype == "complex_int16" else int(rasterio.dtypes._getnpdtype(dtype).itemsize)  # noqa: SLF001
-
-
-def _check_jp2_is_whole(path: Path) -> None:
-    """Refuse a JPEG 2000 file that ends early: OpenJPEG decodes what is left of it, and reports success.
-
-    Walks the boxes (ISO/IEC 15444-1, I.4): a box of length 0 reaches to the end of the file, and a codestream ends
-    with the marker EOC, FF D9.
-    """
-    size, at = path.stat().st_size, 0
-    with path.open("rb") as file:
-        while at < size:
-            file.seek(at)
-            head = file.read(16)
-            length, kind = int.from_bytes(head[:4], "big"), head[4:8]
-            if length == 1:
-                length = int.from_bytes(head[8:16], "big")
-            elif length == 0:
-                length = size - at
-            if length < 8 or at + length > size:
-                raise InvalidDelivery(f"{path.name} is cut off: a box at byte {at} reaches beyond byte {size}.")
-            at += length
-            if kind == b"jp2c":
-                file.seek(at - 2)
-                if file.read(2) != b"\xff\xd9":
-                    raise InvalidDelivery(f"{path.name} is cut off: its codestream has no end marker.")
 
 
 def _bounds(transform: Affine, width: int, height: int) -> tuple[float, float, float, float]:

@@ -1,0 +1,66 @@
+"""What keeps the process that handles an untrusted raster from doing anything else."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+import rasterio
+
+from up42_pipelines.lake.rasters.limits import RasterLimits
+
+# GeoTIFF and what it becomes, JPEG 2000, NITF, DIMAP, and what quicklooks, masks and outlines are made with.
+DRIVERS = frozenset({"GTiff", "COG", "JP2OpenJPEG", "NITF", "DIMAP", "PNG", "MEM", "Memory"})
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def keep_only_needed_drivers() -> None:
+    """Have GDAL register `DRIVERS` and no others, before it registers any in this process.
+
+    GDAL takes a list of those to skip, and only tells their names after it has registered them: a fork is asked.
+
+    Hazard: opening a DIMAP registers the VRT driver, whatever is to be skipped (measured with GDAL 3.10.3). What a
+    DIMAP names is therefore checked before (`members.py`).
+
+    Raises:
+        RuntimeError: others are registered nevertheless.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with rasterio.Env() as environment:
+            os.write(writer, ",".join(environment.drivers()).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answer:
+        names = answer.read().decode().split(",")
+    os.waitpid(child, 0)
+    os.environ["GDAL_SKIP"] = ",".join(name for name in names if name not in DRIVERS)
+    with rasterio.Env() as environment:
+        registered = set(environment.drivers())
+    if not DRIVERS >= registered >= DRIVERS - {"NITF", "DIMAP", "JP2OpenJPEG"}:
+        raise RuntimeError(f"GDAL registered {sorted(registered)} where {sorted(DRIVERS)} were wanted")
+
+
+def confine(limits: RasterLimits, folder: Path) -> None:
+    """Limit this process, and all threads it starts, for good; `folder` becomes its place for temporary files."""
+    os.chdir(folder)
+    os.environ["TMPDIR"] = os.environ["CPL_TMPDIR"] = str(folder)
+    if sys.platform == "linux":
+        # Whoever started this is gone: nobody waits for the result.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it; its message would only be "write error"
+    for kind, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_AS, limits.memory_bytes),
+        (resource.RLIMIT_CPU, limits.cpu_seconds),
+        (resource.RLIMIT_FSIZE, limits.file_bytes),
+        (resource.RLIMIT_NOFILE, limits.open_files),
+    ):
+        _, hard = resource.getrlimit(kind)
+        allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (allowed, allowed))

@@ -1,0 +1,77 @@
+"""Where on Earth the valid pixels of a raster are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+import shapely
+from rasterio.features import shapes
+from shapely.geometry import shape
+
+from up42_pipelines.lake.rasters.footprint import Bbox, on_earth
+from up42_pipelines.lake.rasters.pixels import Pixels
+from up42_pipelines.lake.rasters.records import RasterInfo
+
+MAX_VERTICES = 200  # before the edges are given points to bend in degrees
+# Holes and islands below this share of the raster are clouds, dropped lines and specks, not its outline.
+_SMALLEST_SHARE = 0.001
+_EDGES = 20  # a line as long as the raster gets so many points
+
+
+def valid_footprint_4326(info: RasterInfo, pixels: Pixels) -> tuple[dict[str, Any] | None, Bbox | None]:
+    """Area around the valid pixels as GeoJSON geometry and bbox (west, south, east, north; degrees, EPSG:4326).
+
+    Drawn on a grid of about a thousand cells, where a cell counts with any valid pixel, and simplified by at most a few
+    cells; holes and islands below 0.1 % of the raster are left out. Cut at the antimeridian like the outline
+    (`footprint.footprint_4326`), which stands in when there is nothing to draw with: a raster placed by ground control
+    points, one that goes around the world, an area that has no valid shape in degrees.
+
+    Returns:
+        (None, None) when no pixel is valid, or the raster cannot be placed on Earth.
+    """
+    if info.footprint_4326 is None or not pixels.coarse.any():
+        return None, None
+    outline = info.footprint_4326, info.bbox
+    if info.transform is None or info.crs_wkt is None or pixels.coarse.all():
+        return outline
+    area = outline_of(pixels.coarse)
+    a, b, c, d, e, f = info.transform
+    limits = np.array([info.width, info.height])
+    to_pixels = shapely.transform(area, lambda points: np.minimum(points * pixels.cell, limits))
+    projected = shapely.transform(to_pixels, lambda points: points @ np.array([[a, d], [b, e]]) + np.array([c, f]))
+    west, south, east, north = projected.bounds
+    projected = shapely.segmentize(projected, max(east - west, north - south) / _EDGES)
+    placed = on_earth(projected, rasterio.crs.CRS.from_wkt(info.crs_wkt))
+    return outline if placed is None else placed
+
+
+def outline_of(mask: npt.NDArray[np.bool_]) -> Any:
+    """The area of the True cells of a grid, shape (y, x), as (column, row) shapely polygons of at most `MAX_VERTICES` corners.
+
+    Holes and islands below `_SMALLEST_SHARE` of the grid are left out, except for the largest island.
+    """
+    smallest = _SMALLEST_SHARE * mask.size
+    grid = mask.astype(np.uint8)
+    parts: list[Any] = [shape(geometry) for geometry, _ in shapes(grid, mask=mask, connectivity=4)]
+    largest = max(parts, key=lambda part: float(part.area))
+    area: Any = shapely.union_all(
+        [_filled(part, smallest) for part in parts if part.area >= smallest or part is largest]
+    )
+    tolerance = 0.5
+    simpler: Any = area.simplify(tolerance)
+    while shapely.get_num_coordinates(simpler) > MAX_VERTICES and tolerance < max(mask.shape):
+        tolerance *= 2
+        simpler = area.simplify(tolerance)
+    if simpler.is_empty or not simpler.is_valid or shapely.get_num_coordinates(simpler) > MAX_VERTICES:
+        simpler = area.convex_hull
+    return simpler
+
+
+def _filled(polygon: shapely.Polygon, smallest: float) -> shapely.Polygon:
+    """Without its small holes."""
+    return shapely.Polygon(
+        polygon.exterior, [hole for hole in polygon.interiors if shapely.Polygon(hole).area >= smallest]
+    )
