@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     from up42_pipelines.lake.content import COG_MEDIA_TYPE
     from up42_pipelines.lake.events import AssetLanded, AssetProgress, AssetSkipped, AssetStarted, LandingEvent
     from up42_pipelines.lake.journal import Journal, Version
-    from up42_pipelines.lake.landing import LandedItem, land_item
+    from up42_pipelines.lake.landing.land import LandedItem, LandingOptions, land_item
     from up42_pipelines.lake.names import safe_name
-    from up42_pipelines.lake.rasters.cog import Landed, ensure_cog
+    from up42_pipelines.lake.quality import Check, DeliveryRules, Finding, Severity
+    from up42_pipelines.lake.rasters.cog import ensure_cog
     from up42_pipelines.lake.rasters.quicklook import quicklook_png
-    from up42_pipelines.lake.rasters.raster import RasterInfo, describe
+    from up42_pipelines.lake.rasters.raster import describe
+    from up42_pipelines.lake.rasters.records import Landed, RasterInfo
     from up42_pipelines.lake.stac.catalog import (
         collection_folder,
         index_collection,
@@ -28,17 +30,22 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "COG_MEDIA_TYPE": "content",
+    "Check": "quality",
+    "DeliveryRules": "quality",
+    "Finding": "quality",
+    "Severity": "quality",
     "AssetLanded": "events",
     "AssetProgress": "events",
     "AssetSkipped": "events",
     "AssetStarted": "events",
     "Journal": "journal",
     "Lake": "store",
-    "Landed": "rasters.cog",
+    "Landed": "rasters.records",
     "LandedAsset": "stac.item",
-    "LandedItem": "landing",
+    "LandedItem": "landing.land",
     "LandingEvent": "events",
-    "RasterInfo": "rasters.raster",
+    "LandingOptions": "landing.land",
+    "RasterInfo": "rasters.records",
     "Received": "transfer.partial",
     "Version": "journal",
     "collection_folder": "stac.catalog",
@@ -48,7 +55,7 @@ _HOMES = {
     "index_collection": "stac.catalog",
     "item_folder": "stac.catalog",
     "lake_item": "stac.item",
-    "land_item": "landing",
+    "land_item": "landing.land",
     "quicklook_png": "rasters.quicklook",
     "read_item": "stac.catalog",
     "safe_name": "names",
@@ -61,14 +68,20 @@ __all__ = [
     "AssetProgress",
     "AssetSkipped",
     "AssetStarted",
+    "Check",
+    "DeliveryRules",
+    "Finding",
     "Journal",
     "Lake",
     "Landed",
     "LandedAsset",
     "LandedItem",
     "LandingEvent",
+    "LandingOptions",
     "RasterInfo",
+    "RasterWorker",
     "Received",
+    "Severity",
     "Version",
     "collection_folder",
     "describe",

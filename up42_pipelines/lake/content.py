@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pystac
 
 from up42_pipelines.errors import InvalidDelivery
-from up42_pipelines.lake.rasters.raster import raster_format
+from up42_pipelines.lake.rasters.formats import raster_format
 from up42_pipelines.lake.transfer.partial import Received
 
 COG_MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from up42_pipelines.lake.names import safe_name
 from up42_pipelines.lake.products.records import Member, Problem, Product, Severity
-from up42_pipelines.lake.rasters.raster import raster_format
+from up42_pipelines.lake.rasters.formats import raster_format
 from up42_pipelines.lake.rasters.source import RasterSource
 
 # What no relative path of a provider has, and what GDAL or a shell reads more into: drive letters and schemes, other

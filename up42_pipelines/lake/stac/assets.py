@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from up42_pipelines.lake.rasters.raster import RasterInfo
+from up42_pipelines.lake.rasters.records import RasterInfo
 
 # Our own fields. SOURCE_HREF is how a later run recognises what it has already.
 SOURCE_HREF = "up42-pipelines:source_href"
