@@ -7,7 +7,6 @@ import json
 import secrets
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from up42_pipelines.errors import LakeError
+from up42_pipelines.errors import LakeError, Up42Error
 from up42_pipelines.lake.local_files import (
     TEMPORARY,
     create_file,
@@ -26,12 +25,11 @@ from up42_pipelines.lake.local_files import (
     write_files,
 )
 from up42_pipelines.lake.names import check_part
+from up42_pipelines.lake.uploads import MEMORY, Upload, begin_upload, upload_file
 
 # Backends whose `pipe_file(mode="create")` asks the store itself to refuse: `ifGenerationMatch=0` of Google Cloud
 # Storage, `If-None-Match: *` of S3. Others take the argument and drop it, or look first and write then.
 _CREATE_ONLY_STORES = {"gs", "s3"}
-# memory:// itself looks first and writes then, and its listing stumbles over what another thread removes.
-_MEMORY = threading.Lock()
 
 
 class Lake:
@@ -82,14 +80,14 @@ class Lake:
     def exists(self, *parts: str) -> bool:
         """Whether the object is there now; a cached listing is not believed."""
         path = self.path(*parts)
-        with self._explained("look for", path):
+        with self.explained("look for", path):
             self.fs.invalidate_cache()
             return bool(self.fs.exists(path))
 
     def size(self, *parts: str) -> int | None:
         """Size of the object in bytes, or None when it is not there."""
         path = self.path(*parts)
-        with self._explained("look for", path):
+        with self.explained("look for", path):
             self.fs.invalidate_cache()
             try:
                 return int(self.fs.size(path))
@@ -103,7 +101,7 @@ class Lake:
         what was committed before the call is in the answer.
         """
         path = self.path(*parts)
-        with self._explained("list", path):
+        with self.explained("list", path):
             self.fs.invalidate_cache()
             try:
                 with self._undisturbed():
@@ -120,7 +118,7 @@ class Lake:
             LakeError: it is not there (then `__cause__` is a FileNotFoundError) or cannot be read.
         """
         path = self.path(*parts)
-        with self._explained("read", path):
+        with self.explained("read", path):
             self.fs.invalidate_cache()
             return bytes(self.fs.cat_file(path))
 
@@ -141,7 +139,7 @@ class Lake:
     def write_bytes(self, content: bytes, *parts: str) -> None:
         """Write an object, replacing what is there; readers see the old or the new content, never a mixture."""
         path = self.path(*parts)
-        with self._explained("write", path):
+        with self.explained("write", path):
             if self.local:
                 write_file(Path(path), content)
             else:
@@ -164,7 +162,7 @@ class Lake:
             ValueError: as `write_json`; then none is written.
         """
         contents = {self.path(*parts): _encoded(document) for parts, document in documents.items()}
-        with self._explained("write objects in", self.root):
+        with self.explained("write objects in", self.root):
             if self.local:
                 write_files({Path(path): content for path, content in contents.items()})
             elif contents:
@@ -185,7 +183,7 @@ class Lake:
                 cannot refuse to replace.
         """
         path = self.path(*parts)
-        with self._explained("create", path):
+        with self.explained("create", path):
             if self.local:
                 return create_file(Path(path), content)
             if "memory" in self._backends:
@@ -214,20 +212,32 @@ class Lake:
         """Move a finished local file into the lake, replacing what is there; the file is gone afterwards.
 
         Atomic in a local lake when the file comes from `staging`, as a rename; a file from another file system is
-        copied beside its target first. Object stores get one upload.
+        copied beside its target first. Object stores get one upload, a large file in parallel parts; it has its name
+        when the store holds the bytes of the file.
         """
         path = self.path(*parts)
-        with self._explained("write", path):
+        with self.explained("write", path):
             if self.local:
                 publish_file(local_file, Path(path))
             else:
-                self.fs.put_file(str(local_file), path)
+                upload_file(self.fs, local_file, path)
                 local_file.unlink()
+
+    def upload(self, *parts: str) -> Upload:
+        """Begin an object that is written in parts, and has its name when all of them are there and verified.
+
+        Raises:
+            LakeError: the store does not take it. What the parts meet later is raised as their backend has it; see
+                `explained`.
+        """
+        path = self.path(*parts)
+        with self.explained("write", path):
+            return begin_upload(self.fs, path)
 
     def remove(self, *parts: str) -> None:
         """Remove an object; fine when it is not there."""
         path = self.path(*parts)
-        with self._explained("remove", path), suppress(FileNotFoundError), self._undisturbed():
+        with self.explained("remove", path), suppress(FileNotFoundError), self._undisturbed():
             self.fs.rm_file(path)
 
     @contextmanager
@@ -242,7 +252,7 @@ class Lake:
             return
         folder = Path(self.path(*parts))
         directory = folder / f".staging.{secrets.token_hex(8)}{TEMPORARY}"
-        with self._explained("stage files in", str(folder)):
+        with self.explained("stage files in", str(folder)):
             directory.mkdir(parents=True)
         try:
             yield directory
@@ -279,14 +289,13 @@ class Lake:
                 "or an S3-compatible store that knows `If-None-Match: *`."
             )
 
-    def _undisturbed(self) -> AbstractContextManager[Any]:
-        return _MEMORY if "memory" in self._backends else nullcontext()
-
     @contextmanager
-    def _explained(self, verb: str, path: str) -> Iterator[None]:
+    def explained(self, verb: str, path: str) -> Iterator[None]:
         """Turn what the file system raises into a LakeError that names the lake, the object and the next step."""
         try:
             yield
+        except Up42Error:
+            raise
         except OSError as error:
             raise explain(error, f"Lake {self.url}: cannot {verb} {path}") from error
         except Exception as error:  # each backend has its own: google.auth, aiohttp, botocore
@@ -294,6 +303,9 @@ class Lake:
             raise LakeError(
                 f"Lake {self.url}: cannot {verb} {path}: {what}. Check credentials and network, then run again."
             ) from error
+
+    def _undisturbed(self) -> AbstractContextManager[Any]:
+        return MEMORY if "memory" in self._backends else nullcontext()
 
 
 def explain(error: OSError, what: str) -> LakeError:
