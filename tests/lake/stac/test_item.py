@@ -203,6 +203,10 @@ class TestMigration:
     def test_odd_lists(self, fields, bands):
         assert migrated(fields).get("bands") == bands
 
+    def test_a_code_wins_over_an_older_number(self):
+        assert migrated({"proj:epsg": 1, "proj:code": "IAU_2015:30100"}) == {"proj:code": "IAU_2015:30100"}
+        assert migrated({"proj:epsg": 32633, "proj:code": None}) == {"proj:code": "EPSG:32633"}
+
     def test_measured_wins_and_names_stay(self, source):
         first, second = landed_as(source(OLD))["assets"]["ms"]["bands"]
         assert (first["name"], first["eo:common_name"], first["data_type"], first["nodata"]) == (
@@ -268,6 +272,7 @@ class TestExtensions:
         assert "https://stac-extensions.github.io/label/v1.0.0/schema.json" in declared
         assert "short" not in declared
         assert not [uri for uri in declared if "/sar/" in uri or "/view/" in uri]
+        assert extensions.UNDECLARED not in landed_as(made)["properties"]
 
     def test_a_version_of_the_source_is_kept(self, source):
         made = source(properties={"view:off_nadir": 3})
@@ -565,6 +570,7 @@ class TestFromArchive:
         pixels = replace(LANDED, valid_footprint=box(13.1, 52.1, 13.2, 52.2))
         assert self.made({"ms": pixels})["bbox"] == [13.1, 52.1, 13.2, 52.2]
         nowhere = {**FACTS, "footprint_4326": None}
+        assert self.made(geometry=box(1, 2, 3, 4))["bbox"] == [13, 52, 14, 53]
         assert self.made(facts=nowhere, geometry=box(1, 2, 3, 4))["bbox"] == [1, 2, 3, 4]
         assert self.made(facts=nowhere)["bbox"] == [15.0, 52.3, 15.1, 52.4]
 
@@ -578,6 +584,15 @@ class TestFromArchive:
         assert again["properties"][LEFT_OUT] == {"x": "why"}
         assert [link["href"] for link in again["links"] if link["rel"] == "derived_from"] == ["https://h/a"]
 
+    def test_a_raster_that_landed_anew_has_no_older_quicklook(self):
+        first = self.made({"ms": replace(LANDED, quicklook=PICTURE)})
+        assert list(self.made({"ms": LANDED}, unchanged=first["assets"])["assets"]) == ["ms"]
+
+    def test_impossible_numbers_are_passed_over(self):
+        facts = {**FACTS, "gsd_m": math.inf, "cloud_cover_percent": -1, "off_nadir_deg": "12"}
+        properties = self.made(facts=facts, properties={})["properties"]
+        assert not {"gsd", "eo:cloud_cover", "view:off_nadir"} & properties.keys()
+
     def test_radar_that_lacks_a_required_field_lands_undeclared(self):
         facts = {**FACTS, "sar_polarizations": ("HH", "HV"), "sar_frequency_band": "L", "orbit_state": "ascending"}
         document = self.made(facts=facts)
@@ -587,10 +602,20 @@ class TestFromArchive:
             "https://stac-extensions.github.io/sar/v1.0.0/schema.json"
         ]
 
-    def test_nothing_given_is_changed(self):
-        facts, properties = copy.deepcopy(FACTS), copy.deepcopy(UP42)
-        self.made(facts=facts, properties=properties)
-        assert (facts, properties) == (FACTS, UP42)
+    def test_nothing_given_is_changed_or_shared(self):
+        facts, properties = copy.deepcopy(FACTS), {**copy.deepcopy(UP42), "deep": {"a": [1]}}
+        made = item_from_archive(
+            {"ms": replace(LANDED, valid_footprint=facts["footprint_4326"])},
+            item_id="a",
+            collection_id="c",
+            properties=properties,
+            facts=facts,
+            delivered_at=NIGHT,
+        )
+        made.properties["deep"]["a"].append(2)
+        made.geometry["coordinates"].clear()
+        assert facts == FACTS
+        assert properties == {**UP42, "deep": {"a": [1]}}
 
     def test_an_id_that_cannot_be(self):
         with pytest.raises(InvalidDelivery, match="id: ''"):

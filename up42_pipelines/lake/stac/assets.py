@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import re
 from collections.abc import Mapping
@@ -106,7 +105,7 @@ def describe_asset(announced: Mapping[str, Any], file: LandedAsset) -> dict[str,
         if file.profile:
             asset[PROFILE] = file.profile
         if file.valid_footprint is not None:
-            asset[VALID_FOOTPRINT] = copy.deepcopy(dict(file.valid_footprint))
+            asset[VALID_FOOTPRINT] = dict(file.valid_footprint)
     return asset
 
 
@@ -128,7 +127,7 @@ def migrated(fields: Mapping[str, Any]) -> dict[str, Any]:
     pystac leaves the bands as they are. They are put together by index; fields of other extensions stay (STAC 1.1.0,
     "Bands", and the migration notes of eo 2.0.0 and raster 2.0.0).
     """
-    new = copy.deepcopy(dict(fields))
+    new = dict(fields)
     epsg = new.pop("proj:epsg", None)
     if epsg is not None and not new.get("proj:code"):
         new["proj:code"] = f"EPSG:{epsg}"

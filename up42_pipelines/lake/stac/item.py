@@ -165,9 +165,9 @@ def item_from_archive(
         "stac_version": _STAC_VERSION,
         "stac_extensions": [],
         "id": item_id,
-        "geometry": copy.deepcopy(dict(footprint)) if footprint else None,
+        "geometry": dict(footprint) if footprint else None,
         "properties": {
-            **copy.deepcopy(dict(properties)),
+            **properties,
             **scene_properties(facts),
             **acquisition_time(facts, delivered_at),
         },
@@ -208,6 +208,7 @@ def _finished(
     if problems(document) == (BBOX_MISSES,) and _meet(document["bbox"], document["geometry"]):
         document["bbox"] = _bbox(document["geometry"])
     check(document, f"Item {document['id']!r}")
+    # A deep copy, so that nothing is shared with what was given.
     return pystac.Item.from_dict(document, migrate=False)
 
 
@@ -218,14 +219,14 @@ def _assets(
 ) -> dict[str, dict[str, Any]]:
     """Assets in the source's order, then the quicklooks of those that are there."""
     assets = {
-        key: describe_asset(announced[key], landed[key]) if key in landed else copy.deepcopy(dict(unchanged[key]))
+        key: describe_asset(announced[key], landed[key]) if key in landed else dict(unchanged[key])
         for key in announced
         if key in landed or (key in unchanged and QUICKLOOK_OF not in unchanged[key])
     }
     for key, asset in unchanged.items():
         # A raster that landed anew has a quicklook of its own, or none.
         if asset.get(QUICKLOOK_OF) in assets.keys() - landed.keys():
-            assets[key] = copy.deepcopy(dict(asset))
+            assets[key] = dict(asset)
     for key, file in landed.items():
         if key in assets and file.quicklook is not None:
             name = f"{key}-quicklook"
@@ -272,7 +273,7 @@ def _place(document: dict[str, Any], landed: Mapping[str, LandedAsset]) -> None:
     footprints = [asset.get(VALID_FOOTPRINT) for asset in rasters]
     if footprints and all(footprints):
         whole = shapely.union_all([shape(footprint) for footprint in footprints])
-        document["geometry"] = _as_json(mapping(whole)) if len(footprints) > 1 else copy.deepcopy(footprints[0])
+        document["geometry"] = _as_json(mapping(whole)) if len(footprints) > 1 else footprints[0]
         document["bbox"] = _bbox(document["geometry"])
     elif not document.get("geometry"):
         document["geometry"] = None
