@@ -6,11 +6,14 @@ import base64
 import hashlib
 import json
 import re
+import socket
+import struct
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -69,6 +72,11 @@ class Fault:
     no_length: bool = False
     chunked: bool = False
     before: Callable[[Stored], None] | None = None  # change the object first
+    no_range: bool = False  # answer with the whole object
+    reset: bool = False  # cut with RST, not with FIN
+    mid_header: bool = False  # cut within the headers
+    trickle: bool = False  # a byte now and then, until the client has had enough
+    silent: bool = False  # nothing at all
 
 
 @dataclass
@@ -76,8 +84,11 @@ class FileServer:
     url: str = ""
     objects: dict[str, Stored] = field(default_factory=dict)
     faults: dict[str, list[Fault]] = field(default_factory=dict)
+    always: dict[str, Fault] = field(default_factory=dict)  # when there are no more faults in the queue
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    sent: Counter[str] = field(default_factory=Counter)  # bytes of bodies
     signed: int = 0
+    over: threading.Event = field(default_factory=threading.Event)
 
     def put(self, name: str, content: bytes, *faults: Fault, **options: Any) -> str:
         self.objects[f"/{name}"] = Stored(content, **options)
@@ -91,6 +102,7 @@ class FileServer:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two packets, and the second would wait for 40 ms
     server: Any
 
     def log_message(self, *_: Any) -> None:
@@ -104,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         files.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         queue = files.faults.get(path, [])
-        fault = queue.pop(0) if queue else Fault()
+        fault = queue.pop(0) if queue else files.always.get(path, Fault())
         stored = files.objects.get(path)
         if stored is None:
             self._send(404, {}, b"<Error>NoSuchKey</Error>", Fault())
@@ -119,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(412, {}, b"<Error>PreconditionFailed</Error>", Fault())
             return
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if wanted and stored.ranges and self.headers.get("If-Range", stored.etag) == stored.etag:
+        if wanted and stored.ranges and not fault.no_range and self.headers.get("If-Range", stored.etag) == stored.etag:
             first, last = int(wanted[1]), min(int(wanted[2] or len(body)), len(body) - 1)
             if first >= len(body):
                 self._send(416, {"Content-Range": f"bytes */{len(body)}"}, b"<Error>InvalidRange</Error>", Fault())
@@ -129,8 +141,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, headers, body, fault)
 
     def _send(self, status: int, headers: dict[str, str], body: bytes, fault: Fault) -> None:
+        if fault.silent:
+            self._until_the_client_leaves(b"")
+            return
         length = len(body) if fault.length is None else fault.length
-        if fault.flip:
+        if fault.flip and body:
             body = body[:-1] + bytes([body[-1] ^ 1])
         self.send_response(status)
         for name, value in headers.items():
@@ -139,28 +154,76 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Transfer-Encoding", "chunked")
         elif not fault.no_length:
             self.send_header("Content-Length", str(length))
+        if fault.mid_header:
+            self._headers_buffer = [b"".join(self._headers_buffer)[:-7]]
+            self.flush_headers()
+            self._cut(fault)
+            return
         self.end_headers()
+        if fault.trickle:
+            self._until_the_client_leaves(body)
+            return
+        body = body if fault.drop_after is None else body[: fault.drop_after]
+        self.server.files.sent[urlsplit(self.path).path] += len(body)
         if fault.chunked:
             self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
             return
-        self.wfile.write(body if fault.drop_after is None else body[: fault.drop_after])
+        self.wfile.write(body)
         if fault.drop_after is not None or fault.no_length or length != len(body):
-            self.close_connection = True
+            self._cut(fault)
+
+    def _cut(self, fault: Fault) -> None:
+        self.close_connection = True
+        if fault.reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def _until_the_client_leaves(self, body: bytes) -> None:
+        self.close_connection = True
+        self.connection.settimeout(0.05)  # the pace of the bytes
+        for at in range(1 << 20):
+            with suppress(TimeoutError):
+                if not self.connection.recv(1):
+                    return
+            if self.server.files.over.is_set():
+                return
+            self.wfile.write(body[at : at + 1])
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    files: FileServer
+
+    def handle_error(self, *_: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*_)
+
+
+@contextmanager
+def serve() -> Iterator[FileServer]:
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.files = FileServer(url=f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server.files
+    finally:
+        server.files.over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @pytest.fixture
 def files() -> Iterator[FileServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    server.files = FileServer(url=f"http://127.0.0.1:{server.server_port}")  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server.files  # type: ignore[attr-defined]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared_files() -> Iterator[FileServer]:
+    """One server for all tests of a module; each uses names of its own."""
+    with serve() as server:
+        yield server
 
 
 @pytest.fixture

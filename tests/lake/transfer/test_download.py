@@ -202,7 +202,7 @@ def test_chunked_answers_end_by_their_framing(files, fault, fetch):
 
 
 def test_an_answer_that_cannot_be_verified_is_refused(files, fault, fetch):
-    href = files.put("scene", CONTENT, fault(no_length=True), hashes=None, ranges=False)
+    href = files.put("scene", CONTENT, *[fault(no_length=True)] * 5, hashes=None, ranges=False)
     with pytest.raises(TransferError, match="neither a length nor a checksum"):
         fetch(href)
     href = files.put("scene", CONTENT, fault(no_length=True), ranges=False)
@@ -256,7 +256,7 @@ def test_nobody_listens(fetch):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    with pytest.raises(TransferError, match="NewConnectionError") as caught:
+    with pytest.raises(TransferError, match="ConnectionRefusedError") as caught:
         fetch(f"http://user:{'TERCES'[::-1]}@127.0.0.1:{port}/scene")
     assert "SECRET" not in "".join(traceback.format_exception(caught.value))
 
@@ -272,7 +272,7 @@ def test_a_silent_server_times_out(files, fetch):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        with pytest.raises(TransferError, match="ReadTimeoutError"):
+        with pytest.raises(TransferError, match="TimeoutError"):
             fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/scene", patience=Patience(silence_s=0.2, attempts=1))
 
 

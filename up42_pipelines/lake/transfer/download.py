@@ -50,10 +50,10 @@ def fetch(
         cannot be written), or another error of this package that its `sign` raised. What else a `sign` raises is raised
         here, and ends the transfer.
     """
-    limits, patience = limits or Limits(), patience or Patience()
+    limits = limits or Limits()
     report = _Reports(on_progress)
-    with Pool(limits.connections, patience) as pool:
-        sources = (Source(one.sign, pool, patience, part_bytes=part_bytes, sleep=sleep) for one in wanted)
+    with Pool(patience) as pool:
+        sources = (Source(one.sign, pool, part_bytes=part_bytes, sleep=sleep) for one in wanted)
         delivery = Delivery([FileTransfer(*pair) for pair in zip(wanted, sources, strict=True)], limits)
         try:
             delivery.start()

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 import google_crc32c
 
 from up42_pipelines.errors import TransferError
-from up42_pipelines.lake.transfer.patience import Patience
 from up42_pipelines.lake.transfer.plan import PART_BYTES, Fault, Part, Plan, check_continuation, read_plan
 from up42_pipelines.lake.transfer.pool import Answer, Pool
 from up42_pipelines.uptime import uptime_s
@@ -35,8 +34,7 @@ class Source:
 
     Args:
         sign: gives a fresh signed URL; what it raises is passed on.
-        pool: connections.
-        patience: time-outs and retries; the default ones when None.
+        pool: connections, time-outs and retries.
         part_bytes: length of the parts.
         sleep: pauses between attempts, in seconds; ends early with the pool when None.
 
@@ -48,12 +46,11 @@ class Source:
         self,
         sign: Callable[[], str],
         pool: Pool,
-        patience: Patience | None = None,
         *,
         part_bytes: int = PART_BYTES,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
-        self._sign, self._pool, self._patience = sign, pool, patience or Patience()
+        self._sign, self._pool, self._patience = sign, pool, pool.patience
         self._part_bytes, self._sleep = part_bytes, sleep or pool.pause
         self._signing = threading.Lock()
         self._url, self._signed_at = "", 0.0

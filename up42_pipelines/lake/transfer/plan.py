@@ -123,7 +123,7 @@ def read_plan(status: int, headers: Mapping[str, str], part_bytes: int) -> Plan:
     announced = _announced(headers)
     chunked = headers.get("transfer-encoding", "").lower() == "chunked"
     if size is None and not chunked and not announced:
-        raise Fault("the answer has neither a length nor a checksum to verify it by", final=True)
+        raise Fault("the answer has neither a length nor a checksum to verify it by")
     return Plan(
         size=size,
         etag=etag,

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import select
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import urljoin, urlsplit
+from typing import NamedTuple, Self
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests.utils
-import urllib3
-from urllib3.util.ssl_ import create_urllib3_context
 
 from up42_pipelines.lake.transfer.patience import Patience
 from up42_pipelines.lake.transfer.plan import Fault
@@ -25,22 +28,29 @@ from up42_pipelines.uptime import uptime_s
 BLOCK_BYTES = 256 << 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 3
-_MOST_HOSTS = 32
+
+
+class _Origin(NamedTuple):
+    scheme: str
+    host: str
+    port: int
 
 
 class Pool:
     """HTTP connections for many threads; used in a `with` block.
 
-    Environment proxies and CA bundles count (`HTTPS_PROXY`, `NO_PROXY`, `REQUESTS_CA_BUNDLE`, ...). Nothing else is
-    added to a request: no cookie, and no password of a .netrc, which must not meet a signed URL.
+    It stands on `http.client`: urllib3 takes the same CPU time, but writes signed URLs into its log, and hides the
+    socket of an answer that does not come. Environment proxies and CA bundles count (`HTTPS_PROXY`, `NO_PROXY`,
+    `REQUESTS_CA_BUNDLE`, ...). Nothing else is added to a request: no cookie, and no password of a .netrc, which must
+    not meet a signed URL.
     """
 
-    def __init__(self, connections: int, patience: Patience) -> None:
-        self._connections, self._patience = connections, patience
-        self._proxies: dict[str, str | None] = {}
-        self._managers: dict[str | None, urllib3.PoolManager] = {}  # by proxy
+    def __init__(self, patience: Patience | None = None) -> None:
+        self.patience = patience or Patience()
         self._lock = threading.Lock()
-        self._live: set[_Exchange] = set()
+        self._free: defaultdict[_Origin, list[HTTPConnection]] = defaultdict(list)
+        self._proxies: dict[_Origin, SplitResult | None] = {}
+        self._live: set[Answer] = set()
         self._closed = threading.Event()
         self._watchman: threading.Thread | None = None
 
@@ -60,7 +70,7 @@ class Pool:
             Fault: there is no answer.
         """
         for _ in range(_MOST_REDIRECTS + 1):
-            answer = self._open(url, headers)
+            answer = self._ask(url, headers)
             if answer.status not in _REDIRECTS:
                 return answer
             answer.close()
@@ -70,74 +80,107 @@ class Pool:
             url = target
         raise Fault(f"the server redirects more than {_MOST_REDIRECTS} times", final=True)
 
-    def _open(self, url: str, headers: Mapping[str, str]) -> Answer:
-        exchange = _Exchange(uptime_s() + self._patience.block_s)
+    def _ask(self, url: str, headers: Mapping[str, str]) -> Answer:
+        with _told_as_fault():
+            parts = urlsplit(requests.utils.requote_uri(url))
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise Fault("the signed URL is no http(s) URL", final=True)
+        origin = _Origin(parts.scheme, parts.hostname, port)
+        proxy = self._proxy(origin)
+        target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+        if proxy is not None and parts.scheme == "http":
+            headers = {**_proxy_authorization(proxy), **headers}
+            target = f"http://{parts.netloc.rpartition('@')[2]}{target}"
+        answer = Answer(self, origin, self._free_connection(origin) or self._new_connection(origin, proxy))
         with self._lock:
             if self.closed:
                 raise Fault("the transfer was closed", final=True)
-            self._live.add(exchange)
+            self._live.add(answer)
             if self._watchman is None:
                 self._watchman = threading.Thread(target=self._watch, name="transfer-watch", daemon=True)
                 self._watchman.start()
         try:
-            _current.exchange = exchange
-            with _told_as_fault():
-                response = self._manager(url).request(
-                    "GET",
-                    url,
-                    # Stored bytes are hashed and measured: nobody on the way may compress them.
-                    headers={"Accept-Encoding": "identity", **headers},
-                    timeout=urllib3.Timeout(connect=self._patience.connect_s, read=self._patience.silence_s),
-                    preload_content=False,
-                    retries=False,
-                    redirect=False,
-                )
+            answer.begin(target, headers)
         except BaseException:
-            self._forget(exchange)
+            answer.close()
             raise
-        finally:
-            _current.exchange = None
-        return Answer(response, exchange, self)
+        return answer
 
-    def _manager(self, url: str) -> urllib3.PoolManager:
-        with _told_as_fault():
-            parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise Fault("the signed URL is no http(s) URL", final=True)
-        origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    def _free_connection(self, origin: _Origin) -> HTTPConnection | None:
+        while True:
+            with self._lock:
+                if not self._free[origin]:
+                    return None
+                connection = self._free[origin].pop()
+            poll = select.poll()
+            poll.register(connection.sock, select.POLLIN)
+            if not poll.poll(0):
+                return connection
+            connection.close()  # between requests, only an end can be there to be read
+
+    def _new_connection(self, origin: _Origin, proxy: SplitResult | None) -> HTTPConnection:
+        host, port = (origin.host, origin.port) if proxy is None else (proxy.hostname or "", proxy.port or 80)
+        if origin.scheme == "http":
+            return HTTPConnection(host, port, timeout=self.patience.connect_s)
+        connection = HTTPSConnection(host, port, timeout=self.patience.connect_s, context=self._tls)
+        if proxy is not None:
+            connection.set_tunnel(origin.host, origin.port, headers=_proxy_authorization(proxy))
+        return connection
+
+    def _proxy(self, origin: _Origin) -> SplitResult | None:
         with self._lock:
             # The environment is read once per host: finding the proxy takes as much CPU time as the request itself.
             if origin not in self._proxies:
-                proxies = requests.utils.get_environ_proxies(origin, no_proxy=None)
-                self._proxies[origin] = requests.utils.select_proxy(origin, proxies)
-            proxy = self._proxies[origin]
-            if proxy not in self._managers:
-                self._managers[proxy] = _manager(proxy, self._connections)
-            return self._managers[proxy]
+                url = f"{origin.scheme}://{f'[{origin.host}]' if ':' in origin.host else origin.host}:{origin.port}/"
+                proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url, no_proxy=None))
+                self._proxies[origin] = _read_proxy(proxy) if proxy else None
+            return self._proxies[origin]
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """One for all connections: each that loads the bundle anew takes half a megabyte and some milliseconds."""
+        bundle = Path(
+            os.environ.get("REQUESTS_CA_BUNDLE")
+            or os.environ.get("CURL_CA_BUNDLE")
+            or requests.utils.DEFAULT_CA_BUNDLE_PATH
+        )
+        try:
+            context = ssl.create_default_context(**{"capath" if bundle.is_dir() else "cafile": str(bundle)})
+        except OSError as error:
+            raise Fault(f"the CA bundle {bundle} cannot be read ({type(error).__name__})", final=True) from None
+        context.set_alpn_protocols(["http/1.1"])
+        return context
 
     def _watch(self) -> None:
-        while not self._closed.wait(min(1.0, self._patience.block_s / 10)):
+        while not self._closed.wait(min(1.0, self.patience.block_s / 10)):
             now = uptime_s()
             with self._lock:
-                for exchange in self._live:
-                    if exchange.deadline < now:
-                        exchange.cut("the connection brought less than 256 KiB within the time allowed")
+                for answer in self._live:
+                    if answer.deadline < now:
+                        answer.cut("the connection brought less than 256 KiB within the time allowed")
 
-    def _forget(self, exchange: _Exchange) -> None:
+    def take_back(self, answer: Answer, connection: HTTPConnection, origin: _Origin, *, reusable: bool) -> None:
+        """An answer is over; its connection is kept when nothing of it is left to be read."""
         with self._lock:
-            self._live.discard(exchange)
-            exchange.connection = None  # another exchange may be on it by now
+            self._live.discard(answer)
+            if reusable and not self.closed:
+                self._free[origin].append(connection)
+                return
+        connection.close()
 
     def close(self) -> None:
         """Cut every connection: who reads from one gets a `Fault` at once."""
         with self._lock:
             self._closed.set()
-            for exchange in self._live:
-                exchange.cut("the transfer was closed")
+            for answer in self._live:
+                answer.cut("the transfer was closed")
+            free = [connection for connections in self._free.values() for connection in connections]
+            self._free.clear()
+        for connection in free:
+            connection.close()
         if self._watchman is not None:
             self._watchman.join()
-        for manager in self._managers.values():
-            manager.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -154,131 +197,110 @@ class Answer:
     Attributes:
         status: HTTP status code.
         headers: by lower-case name.
+        deadline: of `uptime_s`, for what comes next.
     """
 
-    def __init__(self, response: urllib3.BaseHTTPResponse, exchange: _Exchange, pool: Pool) -> None:
-        self._response, self._exchange, self._pool = response, exchange, pool
-        self.status = response.status
-        self.headers = {name.lower(): value for name, value in response.headers.items()}
+    status: int
+    headers: Mapping[str, str]
+
+    def __init__(self, pool: Pool, origin: _Origin, connection: HTTPConnection) -> None:
+        self._pool, self._origin, self._connection = pool, origin, connection
+        self._response: HTTPResponse | None = None
+        self._socket: socket.socket | None = None
+        self._cut_because = ""
+        self.deadline = uptime_s() + pool.patience.block_s
+
+    def begin(self, target: str, headers: Mapping[str, str]) -> None:
+        """Send the request, and read status and headers.
+
+        Raises:
+            Fault: there is no answer.
+        """
+        with self._told():
+            connection = self._connection
+            if connection.sock is None:
+                connection.connect()
+                connection.sock.settimeout(self._pool.patience.silence_s)
+            self._socket = connection.sock
+            # Stored bytes are hashed and measured: nobody on the way may compress them.
+            identity = {"Accept-Encoding": "identity", "User-Agent": "up42-pipelines"}
+            connection.request("GET", target, headers={**identity, **headers})
+            self._response = connection.getresponse()
+        self.status = self._response.status
+        self.headers = _merged(self._response.getheaders())
 
     def read(self) -> bytes:
-        """The next bytes, at most 256 KiB; none at the end.
+        """The next bytes, at most 256 KiB; none at the end, be it reached or broken off.
 
         Raises:
             Fault: the body broke off.
         """
-        self._exchange.deadline = uptime_s() + self._pool._patience.block_s  # noqa: SLF001 - two halves of one thing
-        try:
-            with _told_as_fault():
-                return self._response.read(BLOCK_BYTES, decode_content=False)
-        except Fault as fault:
-            raise Fault(self._exchange.reason or fault.reason) from None
+        self.deadline = uptime_s() + self._pool.patience.block_s
+        with self._told():
+            block = self._response.read(BLOCK_BYTES) if self._response else b""
+        if not block and self._cut_because:
+            raise Fault(self._cut_because)
+        return block
 
     def close(self) -> None:
         """Give the connection back, or drop it when the body was not read to its end."""
-        self._pool._forget(self._exchange)  # noqa: SLF001 - as above
-        with suppress(OSError, urllib3.exceptions.HTTPError):
-            if self._response.length_remaining == 0 and not self._exchange.reason:
-                self._response.release_conn()
-            else:
-                self._response.close()
-
-
-class _Exchange:
-    """One request and its answer, as seen by the thread that may have to cut it."""
-
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
-        self.reason = ""
-        self.connection: Any = None
+        response = self._response
+        # `http.client` closes an answer that it has read to its announced end; and the connection with it, when the
+        # server does not want to keep it.
+        whole = response is not None and response.isclosed() and not response.will_close
+        reusable = whole and not self._cut_because and self._connection.sock is not None
+        if response is not None:
+            with suppress(OSError):
+                response.close()
+        self._pool.take_back(self, self._connection, self._origin, reusable=reusable)
 
     def cut(self, reason: str) -> None:
-        self.reason = self.reason or reason
-        connection = getattr(self.connection, "sock", None)
-        if isinstance(connection, socket.socket):
-            with suppress(OSError):
-                # Not SSLSocket's own: that one takes the TLS layer away from under the thread that is reading.
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+        """Make the thread return that waits for this answer."""
+        self._cut_because = self._cut_because or reason
+        with suppress(OSError, AttributeError):
+            # Not SSLSocket's own: that one takes the TLS layer away from under the thread that is reading.
+            socket.socket.shutdown(self._socket or self._connection.sock, socket.SHUT_RDWR)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            with _told_as_fault():
+                yield
+        except Fault as fault:
+            raise Fault(self._cut_because or fault.reason, final=fault.final) from None
 
 
-_current = threading.local()
+def _merged(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """By lower-case name; lines of the same name are one list (RFC 9110, section 5.3), as GCS sends its checksums."""
+    merged: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        merged[key] = f"{merged[key]}, {value}" if key in merged else value
+    return merged
 
 
-class _Traced:
-    """A connection that tells the exchange of its thread which socket it is on."""
-
-    def connect(self) -> None:
-        self._tell()
-        super().connect()  # type: ignore[misc]
-
-    def request(self, *arguments: Any, **options: Any) -> None:
-        self._tell()
-        super().request(*arguments, **options)  # type: ignore[misc]
-
-    def _tell(self) -> None:
-        exchange = getattr(_current, "exchange", None)
-        if exchange is not None:
-            exchange.connection = self
+def _read_proxy(url: str) -> SplitResult:
+    with _told_as_fault():
+        proxy = urlsplit(url if "://" in url else f"http://{url}")
+        port = proxy.port
+    if proxy.scheme != "http" or not proxy.hostname:
+        raise Fault(f"a proxy of the environment ({proxy.scheme}://, port {port}) is no http:// proxy", final=True)
+    return proxy
 
 
-class _HttpConnection(_Traced, urllib3.connection.HTTPConnection):
-    pass
-
-
-class _HttpsConnection(_Traced, urllib3.connection.HTTPSConnection):
-    pass
-
-
-class _HttpPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HttpConnection
-
-
-class _HttpsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HttpsConnection
-
-
-def _manager(proxy: str | None, connections: int) -> urllib3.PoolManager:
-    context = _tls_context()
-    manager: urllib3.PoolManager
-    if proxy is None:
-        manager = urllib3.PoolManager(num_pools=_MOST_HOSTS, maxsize=connections, ssl_context=context)
-    else:
-        with _told_as_fault():
-            proxy = str(requests.utils.prepend_scheme_if_needed(proxy, "http"))  # type: ignore[no-untyped-call]
-            user, password = requests.utils.get_auth_from_url(proxy)
-            manager = urllib3.ProxyManager(
-                proxy,
-                proxy_headers=urllib3.make_headers(proxy_basic_auth=f"{user}:{password}") if user else None,
-                num_pools=_MOST_HOSTS,
-                maxsize=connections,
-                ssl_context=context,
-            )
-    manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
-    return manager
-
-
-def _tls_context() -> ssl.SSLContext:
-    """One for all connections: each that loads the bundle anew takes half a megabyte and some milliseconds."""
-    context = create_urllib3_context()
-    context.verify_mode = ssl.CERT_REQUIRED
-    bundle = Path(
-        os.environ.get("REQUESTS_CA_BUNDLE")
-        or os.environ.get("CURL_CA_BUNDLE")
-        or requests.utils.DEFAULT_CA_BUNDLE_PATH
-    )
-    try:
-        context.load_verify_locations(**{"capath" if bundle.is_dir() else "cafile": str(bundle)})
-    except OSError as error:
-        raise Fault(f"the CA bundle {bundle} cannot be read ({type(error).__name__})", final=True) from None
-    return context
+def _proxy_authorization(proxy: SplitResult) -> dict[str, str]:
+    user, password = requests.utils.get_auth_from_url(proxy.geturl())
+    if not user:
+        return {}
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
 
 
 @contextmanager
 def _told_as_fault() -> Iterator[None]:
-    """Exceptions of urllib3 carry the whole signed URL: only their class names leave this module."""
+    """Exceptions can carry the whole signed URL: only their class names leave this module."""
     try:
         yield
-    except (urllib3.exceptions.LocationValueError, UnicodeError) as error:
-        raise Fault(f"the signed URL is no http(s) URL ({type(error).__name__})", final=True) from None
-    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+    except (OSError, HTTPException) as error:
         raise Fault(f"the connection failed ({type(error).__name__})") from None
+    except ValueError as error:
+        raise Fault(f"the signed URL is no http(s) URL ({type(error).__name__})", final=True) from None
