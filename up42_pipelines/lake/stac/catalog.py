@@ -25,9 +25,11 @@ from up42_pipelines.lake.names import safe_name
 from up42_pipelines.lake.stac import index
 from up42_pipelines.lake.stac.links import (
     CATALOG,
+    COLLECTION,
+    COLLECTIONS,
     Document,
+    add_children,
     add_items,
-    add_links,
     is_index,
     linked_in,
     name_of,
@@ -37,7 +39,6 @@ from up42_pipelines.lake.stac.links import (
 from up42_pipelines.lake.stac.table import Placed
 from up42_pipelines.lake.store import Lake
 
-COLLECTIONS, COLLECTION = "collections", "collection.json"
 WITHHELD = "up42-pipelines:withheld"
 """Property of a withheld item: why, by check."""
 
@@ -133,7 +134,8 @@ def write_items(lake: Lake, collection_id: str, items: Iterable[pystac.Item]) ->
     if disputed := index.written_since(lake, collection_id, seen, mine, set(ids)):
         refresh_rows(lake, collection_id, {item_id: ids[item_id] for item_id in disputed})
     index.compact(lake, collection_id)
-    link_all(lake, collection_id, documents)
+    link_items(lake, collection_id, documents)
+    link_collections(lake)
 
 
 def write_withheld(lake: Lake, collection_id: str, item: pystac.Item, failures: Mapping[str, str]) -> None:
@@ -168,7 +170,7 @@ def remove_items(lake: Lake, collection_id: str, names: Mapping[str, str]) -> No
     if gone := [(name, item_id) for item_id, name in names.items() if item_id in known or name in linked]:
         index.remove_rows(lake, collection_id, gone, seen=seen)
         refresh_rows(lake, collection_id, names)
-        link_all(lake, collection_id, {})
+        link_items(lake, collection_id, {})
 
 
 def index_collection(lake: Lake, collection_id: str, *item_ids: str) -> None:
@@ -181,7 +183,8 @@ def index_collection(lake: Lake, collection_id: str, *item_ids: str) -> None:
             replaced an item's JSON left the old row.
     """
     refresh_rows(lake, collection_id, {item_id: item_folder(collection_id, item_id)[-1] for item_id in item_ids})
-    link_all(lake, collection_id, {})
+    link_items(lake, collection_id, {})
+    link_collections(lake)
 
 
 def refresh_rows(lake: Lake, collection_id: str, names: Mapping[str, str]) -> int:
@@ -253,31 +256,35 @@ def placed(lake: Lake, folder: Sequence[str], name: str, document: Document) -> 
 # --- links ------------------------------------------------------------------------------------------------------------
 
 
-def link_all(lake: Lake, collection_id: str, ours: Mapping[str, Document]) -> None:
-    """Bring `collection.json` up to date, then `catalog.json`; `ours` are items just committed, by folder name."""
+def link_items(lake: Lake, collection_id: str, ours: Mapping[str, Document]) -> None:
+    """Bring `collection.json` up to date; `ours` are items just committed, by folder name (see `write_items`)."""
     folder = collection_folder(collection_id)
 
-    def unlinked_items(linked: set[str]) -> dict[str, Document]:
+    def unlinked(linked: set[str]) -> dict[str, Document]:
         names = [name for name in lake.list(*folder) if name not in linked and is_item_folder(name)]
         others = _read_marks(lake, folder, [name for name in names if name not in ours])
         refresh_rows(lake, collection_id, {document["id"]: name for name, document in others.items()})
         return {name: ours[name] if name in ours else others[name] for name in names if name in ours or name in others}
 
-    def removed_items(linked: set[str]) -> set[str]:
-        removed = index.removed_folders(lake, collection_id) & linked
-        return {name for name in removed if not lake.exists(*folder, name, mark_of(name))}
+    def removed(linked: set[str]) -> set[str]:
+        names = index.removed_folders(lake, collection_id) & linked
+        return {name for name in names if not lake.exists(*folder, name, mark_of(name))}
 
     _converge(
         lake,
         (*folder, COLLECTION),
         new=lambda: new_collection(collection_id),
         relation="item",
-        missing=unlinked_items,
-        gone=removed_items,
+        missing=unlinked,
+        gone=removed,
         add=add_items,
     )
 
-    def unlinked_collections(linked: set[str]) -> dict[str, Document]:
+
+def link_collections(lake: Lake) -> None:
+    """Bring `catalog.json` up to date."""
+
+    def unlinked(linked: set[str]) -> dict[str, Document]:
         names = [name for name in lake.list(COLLECTIONS) if name not in linked]
         return {name: {} for name in names if lake.exists(COLLECTIONS, name, COLLECTION)}
 
@@ -286,11 +293,9 @@ def link_all(lake: Lake, collection_id: str, ours: Mapping[str, Document]) -> No
         (CATALOG,),
         new=new_catalog,
         relation="child",
-        missing=unlinked_collections,
+        missing=unlinked,
         gone=lambda _: set(),
-        add=lambda catalog, names: add_links(
-            catalog, "child", [f"./{COLLECTIONS}/{name}/{COLLECTION}" for name in names]
-        ),
+        add=add_children,
     )
 
 

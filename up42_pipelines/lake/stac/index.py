@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from up42_pipelines.errors import LakeError
 from up42_pipelines.lake.names import safe_name
 from up42_pipelines.lake.stac import parts as log
-from up42_pipelines.lake.stac.parts import INDEX
+from up42_pipelines.lake.stac.parts import INDEX, is_removal
 from up42_pipelines.lake.stac.table import (
     DIGEST,
     FILTERED,
@@ -39,8 +39,11 @@ __all__ = [
     "add_rows",
     "compact",
     "digests",
+    "is_removal",
     "listing",
+    "needed_removals",
     "read_rows",
+    "remove_damaged",
     "remove_rows",
     "removed_folders",
     "search",
@@ -77,7 +80,7 @@ def written_since(lake: Lake, collection_id: str, seen: log.Listing, mine: str |
         try:
             with log.open_part(lake, folder, part) as file:
                 found |= item_ids & set(file.read(columns=["id"])["id"].to_pylist())
-        except (log.Vanished, FileNotFoundError):
+        except log.Vanished:
             return item_ids  # merged with others; whose, only a comparison tells
     removals = log.Listing(parts=(), removals=tuple(set(now.removals) - set(seen.removals)))
     return found | (item_ids & log.read_removals(lake, folder, removals).keys())
@@ -103,6 +106,19 @@ def compact(lake: Lake, collection_id: str, *, everything: bool = False) -> None
         chosen = parts if everything and len(parts) > 1 else log.to_merge(parts)
         if not chosen or not log.merge(lake, folder, chosen):
             return
+
+
+def remove_damaged(lake: Lake, collection_id: str) -> tuple[str, ...]:
+    """Remove the files of the index that cannot be read; their paths in the lake."""
+    folder, removed = _folder(collection_id), []
+    seen = log.listing(lake, *folder)
+    for name in [*(part.name for part in seen.parts), *seen.removals]:
+        try:
+            log.check(lake, folder, name)
+        except log.Damaged:
+            lake.remove(*folder, INDEX, name)
+            removed.append("/".join([*folder, INDEX, name]))
+    return tuple(removed)
 
 
 def listing(lake: Lake, collection_id: str) -> log.Listing:
@@ -134,6 +150,26 @@ def read_rows(lake: Lake, collection_id: str, columns: Sequence[str] | None = No
         return log.current(rows, log.read_removals(lake, folder, seen))
 
     return _undisturbed(lake, collection_id, read)
+
+
+def needed_removals(lake: Lake, collection_id: str, linked: set[str]) -> set[str]:
+    """Names of removals that still hide a row, or a link: `linked` are the folder names that the collection links."""
+
+    def read(folder: Sequence[str], seen: log.Listing) -> set[str]:
+        rows: dict[str, int] = {}  # the lowest revision by item id
+        for part in seen.parts:
+            with log.open_part(lake, folder, part) as file:
+                table = file.read(columns=["id", REVISION])
+            for item_id, revision in zip(table["id"].to_pylist(), table[REVISION].to_pylist(), strict=True):
+                rows[item_id] = min(revision, rows.get(item_id, revision))
+        return {
+            name
+            for name in seen.removals
+            for item_id, (item_folder, revision) in log.read_removal(lake, folder, name).items()
+            if item_folder in linked or rows.get(item_id, revision) < revision
+        }
+
+    return set(_undisturbed(lake, collection_id, read))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,7 +410,7 @@ def _undisturbed(lake: Lake, collection_id: str, read: Any) -> Any:
     for _ in range(_ROUNDS):
         try:
             return read(folder, log.listing(lake, *folder))
-        except (log.Vanished, FileNotFoundError):
+        except log.Vanished:
             continue
     raise LakeError(
         f"Lake {lake.url}: the index of {collection_id} changed {_ROUNDS} times while it was read. Run again."

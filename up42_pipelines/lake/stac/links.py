@@ -8,7 +8,7 @@ from typing import Any
 
 from pystac.utils import datetime_to_str, str_to_datetime
 
-CATALOG = "catalog.json"
+CATALOG, COLLECTIONS, COLLECTION = "catalog.json", "collections", "collection.json"
 _STAC_VERSION = "1.1.0"
 
 Document = dict[str, Any]
@@ -68,10 +68,11 @@ def new_collection(collection_id: str) -> Document:
     }
 
 
-def add_links(document: Document, relation: str, hrefs: Iterable[str]) -> None:
-    """Add links to a collection or the catalogue, with paths relative to it."""
-    media = "application/geo+json" if relation == "item" else "application/json"
-    document["links"] += [{"rel": relation, "href": href, "type": media} for href in hrefs]
+def add_children(catalog: Document, names: Iterable[str]) -> None:
+    """Link collections by their folder names."""
+    catalog["links"] += [
+        {"rel": "child", "href": f"./{COLLECTIONS}/{name}/{COLLECTION}", "type": "application/json"} for name in names
+    ]
 
 
 def add_items(collection: Document, items: Mapping[str, Document]) -> None:
@@ -97,7 +98,9 @@ def add_items(collection: Document, items: Mapping[str, Document]) -> None:
     moments: list[datetime] = sorted(map(str_to_datetime, times))
     if moments:
         extent["temporal"]["interval"][0] = [datetime_to_str(moments[0]), datetime_to_str(moments[-1])]
-    add_links(collection, "item", [f"./{name}/{name}.json" for name in items])
+    collection["links"] += [
+        {"rel": "item", "href": f"./{name}/{name}.json", "type": "application/geo+json"} for name in items
+    ]
 
 
 def union_bbox(one: Sequence[float], other: Sequence[float]) -> tuple[float, float, float, float]:

@@ -18,12 +18,12 @@ several processes at once, and by one that was stalled for an hour.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +32,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from up42_pipelines.errors import LakeError
-from up42_pipelines.lake.stac.table import REVISION, encoded
+from up42_pipelines.lake.stac.table import REVISION, SCHEMA, encoded
 from up42_pipelines.lake.store import Lake
 
 INDEX = "index"
@@ -86,9 +86,9 @@ def listing(lake: Lake, *folder: str) -> Listing:
     return Listing(parts=tuple(parts), removals=tuple(name for name in names if _REMOVAL.fullmatch(name)))
 
 
-def is_part_of_index(name: str) -> bool:
-    """Whether a file name is one that an index uses."""
-    return bool(_PART.fullmatch(name) or _REMOVAL.fullmatch(name))
+def is_removal(name: str) -> bool:
+    """Whether a file of an index is a removal."""
+    return bool(_REMOVAL.fullmatch(name))
 
 
 def write_part(lake: Lake, folder: Sequence[str], rows: pa.Table) -> str:
@@ -105,43 +105,77 @@ def write_removal(lake: Lake, folder: Sequence[str], items: Iterable[tuple[str, 
 
 
 def read_removals(lake: Lake, folder: Sequence[str], seen: Listing) -> dict[str, tuple[str, int]]:
-    """Folder name and highest revision of a removal by item id; without those that `gc` has dropped meanwhile."""
+    """Folder name and highest revision of a removal by item id."""
     removed: dict[str, tuple[str, int]] = {}
     for name in seen.removals:
-        try:
-            document = json.loads(lake.read_bytes(*folder, INDEX, name))
-            revision = int(document["revision"])
-            entries = [(str(entry["id"]), str(entry["folder"])) for entry in document["items"]]
-        except LakeError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                continue
-            raise
-        except (ValueError, TypeError, KeyError) as error:
-            raise _damaged(lake, folder, name, error) from error
-        for item_id, item_folder in entries:
+        for item_id, (item_folder, revision) in read_removal(lake, folder, name).items():
             if revision > removed.get(item_id, ("", 0))[1]:
                 removed[item_id] = item_folder, revision
     return removed
 
 
-def open_part(lake: Lake, folder: Sequence[str], part: Part) -> pq.ParquetFile:
-    """Open a part; use as a context manager.
+def read_removal(lake: Lake, folder: Sequence[str], name: str) -> dict[str, tuple[str, int]]:
+    """Folder name and revision by item id, of one removal; nothing when `gc` has dropped it meanwhile."""
+    try:
+        document = lake.read_json(*folder, INDEX, name)
+        revision = int(document["revision"])
+        return {str(entry["id"]): (str(entry["folder"]), revision) for entry in document["items"]}
+    except LakeError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return {}
+        if isinstance(error.__cause__, ValueError | RecursionError):
+            raise _damaged(lake, folder, name, error.__cause__) from error
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise _damaged(lake, folder, name, error) from error
+
+
+@contextmanager
+def open_part(lake: Lake, folder: Sequence[str], part: Part) -> Iterator[pq.ParquetFile]:
+    """Open a part to read it.
 
     Raises:
         Vanished: it was merged into another one.
-        LakeError: it is damaged.
+        Damaged: it cannot be read.
     """
     path = lake.path(*folder, INDEX, part.name)
     try:
-        return pq.ParquetFile(path if lake.local else lake.fs.open(path, "rb"), memory_map=lake.local)
+        with pq.ParquetFile(path if lake.local else lake.fs.open(path, "rb"), memory_map=lake.local) as file:
+            yield file
     except FileNotFoundError as error:
         raise Vanished(part.name) from error
     except (pa.ArrowException, OSError) as error:
         raise _damaged(lake, folder, part.name, error) from error
 
 
+def check(lake: Lake, folder: Sequence[str], name: str) -> None:
+    """Read a file of the index whole.
+
+    Raises:
+        Damaged: it cannot be read.
+        LakeError: the lake does not answer.
+    """
+    if is_removal(name):
+        read_removal(lake, folder, name)
+        return
+    try:
+        content = lake.read_bytes(*folder, INDEX, name)
+    except LakeError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return
+        raise
+    try:
+        pq.read_table(pa.BufferReader(content)).select(SCHEMA.names)
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise _damaged(lake, folder, name, error) from error
+
+
 class Vanished(Exception):
     """A part is no longer there: list again."""
+
+
+class Damaged(LakeError):
+    """A file of the index cannot be read."""
 
 
 def current(rows: pa.Table, removed: dict[str, tuple[str, int]]) -> pa.Table:
@@ -180,7 +214,7 @@ def merge(lake: Lake, folder: Sequence[str], parts: Sequence[Part]) -> bool:
         for part in parts:
             with open_part(lake, folder, part) as file:
                 tables.append(file.read())
-    except (Vanished, FileNotFoundError):
+    except Vanished:
         return False
     rows = current(pa.concat_tables([table.replace_schema_metadata() for table in tables]), removed)
     if rows.num_rows:
@@ -190,9 +224,9 @@ def merge(lake: Lake, folder: Sequence[str], parts: Sequence[Part]) -> bool:
     return True
 
 
-def _damaged(lake: Lake, folder: Sequence[str], name: str, error: Exception) -> LakeError:
+def _damaged(lake: Lake, folder: Sequence[str], name: str, error: BaseException) -> Damaged:
     what = " ".join(str(error).split()) or type(error).__name__
-    return LakeError(
+    return Damaged(
         f"Lake {lake.url}: {lake.path(*folder, INDEX, name)} cannot be read ({what}). "
         "`up42-pipelines lake repair` makes the index anew of the items."
     )
