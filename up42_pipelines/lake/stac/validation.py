@@ -264,9 +264,7 @@ def _registry() -> Any:
 def _validator(uris: tuple[str, ...]) -> Any:
     """One validator for all schemas of a document: it is walked once, not once per extension."""
     schema = {"allOf": [{"$ref": uri} for uri in uris]}
-    return jsonschema_rs.Draft7Validator(
-        schema, registry=_registry(), retriever=_never_fetch, validate_formats=False, mask="the value"
-    )
+    return jsonschema_rs.Draft7Validator(schema, registry=_registry(), validate_formats=False, mask="the value")
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
