@@ -31,6 +31,7 @@ def test_the_commands():
         "estimate",
         *(f"orders {name}" for name in ("list", "show", "cancel", "tag", "waiting", "approve", "audit", "adopt")),
         "ledger show",
+        *(f"lake {name}" for name in ("ls", "search", "verify", "gc", "repair")),
         *(f"assets {name}" for name in ("list", "show", "download", "link")),
         *(f"jobs {name}" for name in ("list", "show")),
         *(f"tasking {name}" for name in ("studies", "choose", "quotations", "decide", "coverage")),

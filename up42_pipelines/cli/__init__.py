@@ -14,6 +14,7 @@ from up42_pipelines.cli.account import AccountSettings
 from up42_pipelines.cli.catalog import collections, estimate, search
 from up42_pipelines.cli.doctor import doctor
 from up42_pipelines.cli.exits import Program
+from up42_pipelines.cli.lake import lake
 from up42_pipelines.cli.local import demo, dev, sandbox
 from up42_pipelines.cli.orders import orders
 from up42_pipelines.cli.processing import jobs
@@ -46,6 +47,7 @@ for _command in (
     estimate,
     orders,
     ledger,
+    lake,
     assets,
     jobs,
     tasking,

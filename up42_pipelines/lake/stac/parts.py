@@ -140,7 +140,7 @@ def open_part(lake: Lake, folder: Sequence[str], part: Part) -> Iterator[pq.Parq
     """
     path = lake.path(*folder, INDEX, part.name)
     try:
-        with pq.ParquetFile(path if lake.local else lake.fs.open(path, "rb"), memory_map=lake.local) as file:
+        with pa.memory_map(path) if lake.local else lake.fs.open(path, "rb") as source, pq.ParquetFile(source) as file:
             yield file
     except FileNotFoundError as error:
         raise Vanished(part.name) from error
