@@ -28,7 +28,7 @@ import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 
-from up42_pipelines.lake import Lake
+from up42_pipelines.lake import Lake, RasterWorker
 from up42_pipelines.lake.rasters.raster import closed_world
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -191,6 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # of 5, a burst of connections loses some for a second
     files: FileServer
 
     def handle_error(self, *_: Any) -> None:
@@ -356,3 +357,10 @@ def race() -> Callable[..., list[Any]]:
         return json.loads(subprocess.run(program, stdout=subprocess.PIPE, check=True, timeout=60).stdout)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def rasters() -> Iterator[RasterWorker]:
+    """What opens untrusted rasters; one helper process for all tests."""
+    with RasterWorker() as worker:
+        yield worker

@@ -12,12 +12,12 @@ from up42_pipelines.lake.transfer.download import Wanted, fetch
 from up42_pipelines.lake.transfer.partial import Received
 from up42_pipelines.lake.transfer.patience import Patience
 
-BLOCKS, PER_BLOCK = 20, 26
+BLOCKS, PER_BLOCK = 10, 52
 PART_BYTES = 4096
 MOST_FAULTS = 4
 # More attempts than drawn faults, so that no order in which connections meet them can exhaust a part.
 PATIENCE = Patience(
-    silence_s=0.8, block_s=1.0, attempts=MOST_FAULTS + 4, first_pause_s=0.001, longest_pause_s=0.01,
+    silence_s=0.5, block_s=0.6, attempts=MOST_FAULTS + 4, first_pause_s=0.001, longest_pause_s=0.01,
     longest_retry_after_s=0.02,
 )  # fmt: skip
 
@@ -47,7 +47,7 @@ def passing(draw, fault, verifiable):
     ]
     if verifiable:
         kinds += [lambda: fault(flip=True)] * 2
-    if draw.random() < 0.1:
+    if draw.random() < 0.06:
         kinds = [lambda: fault(silent=True), lambda: fault(trickle=True)]
     return draw.choice(kinds)()
 

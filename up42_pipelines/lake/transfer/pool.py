@@ -146,7 +146,10 @@ class Pool:
             or requests.utils.DEFAULT_CA_BUNDLE_PATH
         )
         try:
-            context = ssl.create_default_context(**{"capath" if bundle.is_dir() else "cafile": str(bundle)})
+            folder = bundle.is_dir()
+            context = ssl.create_default_context(
+                capath=str(bundle) if folder else None, cafile=None if folder else str(bundle)
+            )
         except OSError as error:
             raise Fault(f"the CA bundle {bundle} cannot be read ({type(error).__name__})", final=True) from None
         context.set_alpn_protocols(["http/1.1"])
@@ -220,8 +223,8 @@ class Answer:
             connection = self._connection
             if connection.sock is None:
                 connection.connect()
-                connection.sock.settimeout(self._pool.patience.silence_s)
             self._socket = connection.sock
+            self._socket.settimeout(self._pool.patience.silence_s)
             # Stored bytes are hashed and measured: nobody on the way may compress them.
             identity = {"Accept-Encoding": "identity", "User-Agent": "up42-pipelines"}
             connection.request("GET", target, headers={**identity, **headers})
@@ -257,9 +260,11 @@ class Answer:
     def cut(self, reason: str) -> None:
         """Make the thread return that waits for this answer."""
         self._cut_because = self._cut_because or reason
-        with suppress(OSError, AttributeError):
-            # Not SSLSocket's own: that one takes the TLS layer away from under the thread that is reading.
-            socket.socket.shutdown(self._socket or self._connection.sock, socket.SHUT_RDWR)
+        connected: socket.socket | None = self._socket or self._connection.sock
+        if connected is not None:
+            with suppress(OSError):
+                # Not SSLSocket's own: that one takes the TLS layer away from under the thread that is reading.
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

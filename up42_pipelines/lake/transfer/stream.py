@@ -85,19 +85,18 @@ def stream(
         TransferError: the object did not arrive whole.
         LakeError: the lake does not take it.
     """
-    patience = patience or Patience()
 
     def report(done: int, total: int | None) -> None:
         if on_progress is not None:
             on_progress(done, total)
 
-    with Pool(connections, patience) as pool:
-        source = Source(sign, pool, patience, part_bytes=part_bytes, sleep=sleep)
+    with Pool(patience) as pool:
+        source = Source(sign, pool, part_bytes=part_bytes, sleep=sleep)
         while True:
             plan = source.begin()
             if plan.size is not None and plan.size > MOST_PARTS * plan.part_bytes:
                 source.close()
-                source = Source(sign, pool, patience, part_bytes=-(-plan.size // MOST_PARTS), sleep=sleep)
+                source = Source(sign, pool, part_bytes=-(-plan.size // MOST_PARTS), sleep=sleep)
                 plan = source.begin()
             try:
                 return _Passage(source, plan, lake, parts, window_bytes).run(connections, report, pool.close)
@@ -192,7 +191,7 @@ class _Passage:
 
     def _work(self, upload: Upload, bring: Callable[[Upload, Part, memoryview], None]) -> None:
         try:
-            # A body in one stream has all the room for itself: an upload of unknown length has no other way to few parts.
+            # A body in one stream has all the room for itself: few parts, whatever its length turns out to be.
             room = self._plan.part_bytes if self._plan.ranged else max(self._room_bytes, self._plan.part_bytes)
             buffer = memoryview(bytearray(room))
             while (part := self._next()) is not None:
