@@ -113,9 +113,11 @@ def test_no_reference_to_an_image_leaves_the_delivery(
 
 
 def test_a_reference_outside_of_the_list_of_files_is_checked_too(dimap: Make, unpacked: Unpacked, tiff: bytes) -> None:
-    extra = '<Elsewhere><Data_File><DATA_FILE_PATH href="EVIL.TIF"/></Data_File></Elsewhere>'
-    files = {"DIM_1.XML": dimap(extra=extra), **tiles(tiff), "EVIL.TIF": "<VRTDataset/>"}
-    assert ("hostile", "EVIL.TIF") in problems(recognise(unpacked(files)))
+    extra = '<Elsewhere><Data_File><DATA_FILE_PATH href="EVIL.BIN"/></Data_File></Elsewhere>'
+    files = {"DIM_1.XML": dimap(extra=extra), **tiles(tiff), "EVIL.BIN": "<VRTDataset/>"}
+    contents = recognise(unpacked(files))
+    assert ("hostile", "EVIL.BIN") in problems(contents)
+    assert contents.products[0].rasters == ()
 
 
 @pytest.mark.parametrize(
@@ -133,6 +135,10 @@ def test_a_reference_outside_of_the_list_of_files_is_checked_too(dimap: Make, un
         ('<Component><COMPONENT_TYPE>DIMAP</COMPONENT_TYPE><COMPONENT_PATH href="http://x.com"/></Component>', True),
         ('<Component><COMPONENT_TYPE>DIMAP</COMPONENT_TYPE><COMPONENT_PATH href="../../RPC.XML"/></Component>', True),
         ('<DATASET_QL_PATH href="/etc/hostname"/>', True),
+        (
+            '<Component><COMPONENT_TYPE>ENCAPSULATED</COMPONENT_TYPE><DATA_FILE_PATH href="http://x.com"/></Component>',
+            True,
+        ),
         ('<PRODUCER_URL href="file:///etc/hostname"/>', True),
     ],
 )

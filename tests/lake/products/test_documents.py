@@ -104,6 +104,7 @@ def png(width: int, height: int) -> bytes:
         ("STYLE.XSL", b"<xsl:stylesheet/>", None),
         ("xxe.xml", b"<!-- " + b"x" * 5000 + b" --><!DOCTYPE a><a/>", None),
         ("utf16.xml", "<a/>".encode("utf-16"), None),
+        ("utf16.xml", "<!DOCTYPE a><a/>".encode("utf-16-le"), None),
         ("run.exe", b"MZ", None),
         ("empty.xml", b"", None),
     ],

@@ -3,7 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from xml.etree.ElementTree import fromstring
 
+from up42_pipelines.lake.products.palsar import scene_facts
 from up42_pipelines.lake.products.recognise import recognise
 
 XML = """<Metadata><GeneralMetadata><Product Copyright="JAXA/EORC">NRB</Product>
@@ -27,6 +29,13 @@ def test_a_raster_per_polarisation_and_layer(unpacked: Callable[..., Any], tiff:
         ("HH", "HV"),
         "right",
     )
+
+
+def test_several_acquisitions_are_one_period() -> None:
+    times = "<a><UTCStartTime>2020-0{0}-01T00:00:00Z</UTCStartTime><UTCEndTime>2020-0{0}-01T00:00:09Z</UTCEndTime></a>"
+    facts = scene_facts(fromstring(f"<Metadata>{times.format(5)}{times.format(3)}{times.format(7)}</Metadata>"))
+    assert facts.datetime == facts.start_datetime == datetime(2020, 3, 1, tzinfo=UTC)
+    assert facts.end_datetime == datetime(2020, 7, 1, 0, 0, 9, tzinfo=UTC)
 
 
 def test_layers_that_are_none_or_lie_outside(unpacked: Callable[..., Any]) -> None:

@@ -86,6 +86,19 @@ def test_papers_belong_to_the_deepest_folder_with_a_product(dimap: Make, unpacke
     assert set(contents.left_out) == {"o/INDEX.HTM"}
 
 
+def test_papers_in_a_folder_of_a_product_in_the_folder_of_another(dimap: Make, unpacked: Unpacked, tiff: bytes) -> None:
+    members = {
+        "DIM_A.XML": dimap(1, 1),
+        "IMG_R1C1.TIF": tiff,
+        "z/DIM_Z.XML": dimap(1, 1),
+        "z/IMG_R1C1.TIF": tiff,
+        "z/ICON.JPG": JPEG,
+    }
+    outer, inner = recognise(unpacked(members)).products
+    assert [document.key for document in outer.documents] == ["DIM_A"]
+    assert sorted(document.key for document in inner.documents) == ["DIM_Z", "ICON"]
+
+
 def test_every_file_is_landed_or_left_out_with_a_reason(dimap: Make, unpacked: Unpacked, tiff: bytes) -> None:
     members = {
         "A/DIM_A.XML": dimap(1, 1),
@@ -119,8 +132,8 @@ def test_no_two_assets_of_a_delivery_have_one_key(dimap: Make, unpacked: Unpacke
         "B/IMG_R1C1.TIF": tiff,
         "A/META.txt": "words",
         "A/META.json": "{}",
-        "A/README.txt": "words",
-        "B/readme.txt": "words",
+        "A/readme.txt": "words",
+        "B/README.txt": "words",
         "c/same.tif": tiff,
         "d/same.tif": tiff,
         "e/SAME.tif": tiff,

@@ -88,6 +88,7 @@ def test_a_footprint_is_cut_at_the_antimeridian(east: float) -> None:
         [*SQUARE, (10, 91)],
         [*SQUARE, ("LON", "LAT")],
         [*SQUARE, (math.nan, 1)],
+        [(0, 0), (120, 10), (240, 0)],
     ],
 )
 def test_points_without_an_area_on_earth_are_no_footprint(points: list[tuple[Any, Any]]) -> None:

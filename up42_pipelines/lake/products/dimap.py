@@ -125,7 +125,7 @@ def _components(delivery: Delivery, volume: Member, root: Element) -> tuple[list
             if delivery.get(path) is not None:
                 found.append(path)
                 continue
-            elsewhere = whole_order and path.parent != volume.name.parent and path.parent not in delivery.folders
+            elsewhere = whole_order and path.parent not in delivery.folders
             problems.append(
                 problem("warning", volume, f"it lists {href}, which is not in this delivery")
                 if elsewhere

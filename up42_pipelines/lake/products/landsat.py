@@ -92,7 +92,7 @@ def _product(delivery: Delivery, mtl: Member) -> Recognised:
 
 
 def parse_mtl(text: str) -> dict[str, str]:
-    """The fields of an MTL file (ODL) without their groups; of a name the first counts. Pure.
+    """The fields of an MTL file (ODL) without their groups. Pure.
 
     Level 2 has the record of the level 1 that it was made from, with the names of files that it does not have.
     """
@@ -108,7 +108,7 @@ def parse_mtl(text: str) -> dict[str, str]:
         elif name == "END_GROUP":
             del groups[-1:]
         elif "LEVEL1_PROCESSING_RECORD" not in groups:
-            fields.setdefault(name, value)
+            fields[name] = value
     return fields
 
 
