@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import tarfile
-import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
-
-@dataclass(frozen=True)
-class File:
-    """A member of an unpacked archive."""
-
-    name: PurePosixPath
-    path: Path
-    size: int
+from up42_pipelines.lake.archives.limits import UnpackLimits
+from up42_pipelines.lake.archives.unpack import Member, unpack
 
 
-def files_in(folder: Path) -> list[File]:
+def files_in(folder: Path) -> list[Member]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [File(PurePosixPath(path.relative_to(folder).as_posix()), path, path.stat().st_size) for path in paths]
+    return [Member(name=PurePosixPath(path.relative_to(folder)), path=path, size=path.stat().st_size) for path in paths]
 
 
 @pytest.fixture
-def unpacked(tmp_path: Path) -> Callable[..., list[File]]:
+def unpacked(tmp_path: Path) -> Callable[..., list[Member]]:
     """`unpacked(mapping of name to content)` or `unpacked(a folder or an archive)`: its files."""
 
-    def unpack(source: dict[str, bytes | str] | Path) -> list[File]:
+    def make(source: dict[str, bytes | str] | Path) -> list[Member]:
         if isinstance(source, Path) and source.is_dir():
             return files_in(source)
         into = tmp_path / "unpacked"
@@ -40,14 +31,11 @@ def unpacked(tmp_path: Path) -> Callable[..., list[File]]:
                 path = into / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content.encode() if isinstance(content, str) else content)
-        elif source.suffix == ".zip":
-            zipfile.ZipFile(source).extractall(into)
         else:
-            with tarfile.open(source) as archive:
-                archive.extractall(into, filter="data")
+            return unpack(source, into, limits=UnpackLimits()).files
         return files_in(into)
 
-    return unpack
+    return make
 
 
 @pytest.fixture

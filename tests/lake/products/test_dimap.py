@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,8 @@ def test_other_references_may_be_addresses_of_people_only(
     dimap: Make, unpacked: Unpacked, tiff: bytes, extra: str, hostile: bool
 ) -> None:
     contents = recognise(unpacked({"DIM_1.XML": dimap(extra=extra), **tiles(tiff)}))
-    assert problems(contents) == ([("hostile", "DIM_1.XML")] if hostile else [])
+    assert (("hostile", "DIM_1.XML") in problems(contents)) is hostile
+    assert bool(contents.all_problems) is hostile
 
 
 HREFS = st.lists(st.sampled_from(["..", ".", "a", "secret.tif", "", "IMG_R1C1.TIF"]), min_size=1, max_size=6).map(
@@ -278,7 +280,7 @@ def test_a_tile_that_was_renamed_on_disk_is_not_where_gdal_looks(dimap: Make, un
     files = unpacked({"DIM_1.XML": dimap(1, 1), "IMG_R1C1.TIF": tiff})
     dim, image = files
     moved = image.path.rename(image.path.with_name("renamed.TIF"))
-    contents = recognise([dim, type(image)(image.name, moved, image.size)])
+    contents = recognise([dim, replace(image, path=moved)])
     assert problems(contents) == [("incomplete", "IMG_R1C1.TIF")]
 
 
