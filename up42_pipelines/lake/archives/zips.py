@@ -21,6 +21,8 @@ from up42_pipelines.lake.archives.streams import CHUNK_BYTES
 
 # APPNOTE 4.3.7: signature; version, flags, method, time, date; CRC-32, packed size, size; lengths of name and extra.
 _LOCAL = struct.Struct("<4s5H3I2H")
+_SIGNATURE = b"PK\x03\x04"
+_LONGEST_DESCRIPTOR_BYTES = 24  # APPNOTE 4.3.9, which may follow the content
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # APPNOTE 4.4.4: the content, strongly, or the directory
 _SIZES_FOLLOW = 0x8
 _UTF8 = 0x800
@@ -74,8 +76,20 @@ def _locate(file: IO[bytes], infos: list[zipfile.ZipInfo], directory_at: int) ->
         starts[index], faults[index] = _local_header(file, info)
         if starts[index] + info.compress_size > next_at:
             faults[index] = faults[index] or "overlaps what follows it in the archive"
+        elif _hides_an_entry(file, starts[index] + info.compress_size, next_at):
+            faults[index] = faults[index] or "is followed by an entry that the directory does not name"
         next_at = info.header_offset
+    if next_at > 0:
+        raise InvalidDelivery("it begins with something that its directory does not name")
     return starts, faults
+
+
+def _hides_an_entry(file: IO[bytes], begin: int, end: int) -> bool:
+    """Whether a local header lies between two entries: a directory damaged by one byte can lose a file like this."""
+    if end - begin < _LOCAL.size:
+        return False
+    file.seek(begin)
+    return _SIGNATURE in file.read(_LONGEST_DESCRIPTOR_BYTES + len(_SIGNATURE))
 
 
 def _local_header(file: IO[bytes], info: zipfile.ZipInfo) -> tuple[int, str | None]:
@@ -87,7 +101,7 @@ def _local_header(file: IO[bytes], info: zipfile.ZipInfo) -> tuple[int, str | No
     if len(head) < _LOCAL.size:
         return 0, "lies behind the end of the archive"
     signature, _, flags, method, _, _, crc, packed, size, name_bytes, extra_bytes = _LOCAL.unpack(head)
-    if signature != b"PK\x03\x04":
+    if signature != _SIGNATURE:
         return 0, "is not where the directory says"
     name = info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8 else "cp437")
     told = [(method, info.compress_type), (flags & _ENCRYPTED, info.flag_bits & _ENCRYPTED)]
