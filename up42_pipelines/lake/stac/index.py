@@ -19,13 +19,13 @@ import pyarrow.compute as pc
 from up42_pipelines.errors import LakeError
 from up42_pipelines.lake.names import safe_name
 from up42_pipelines.lake.stac import parts as log
+from up42_pipelines.lake.stac.links import COLLECTIONS, Document
 from up42_pipelines.lake.stac.parts import INDEX, is_removal
 from up42_pipelines.lake.stac.table import (
     DIGEST,
     FILTERED,
     REVISION,
     SCHEMA,
-    Document,
     Placed,
     crossing_groups,
     documents_of,
@@ -222,7 +222,7 @@ def search(
         max_cloud_cover_percent=max_cloud_cover_percent,
     )
     # Folder names are fit to be ids of collections: `safe_name` leaves them as they are.
-    collections = lake.list("collections") if collection_id is None else [collection_id]
+    collections = lake.list(COLLECTIONS) if collection_id is None else [collection_id]
     found = []
     for name in collections:
 
@@ -401,7 +401,7 @@ def _without_crossing(bbox: tuple[float, float, float, float]) -> tuple[tuple[fl
 
 
 def _folder(collection_id: str) -> tuple[str, ...]:
-    return "collections", safe_name(collection_id)
+    return COLLECTIONS, safe_name(collection_id)
 
 
 def _undisturbed(lake: Lake, collection_id: str, read: Any) -> Any:

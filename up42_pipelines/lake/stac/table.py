@@ -23,12 +23,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-Document = dict[str, Any]
+from up42_pipelines.lake.stac.links import COLLECTION, Document
 
 REVISION, DIGEST = "up42-pipelines:revision", "up42-pipelines:digest"
 ROW_GROUP_ROWS = 4096
 """Small, because a reader decodes whole row groups, and most queries find a few items only."""
 
+_STRUCTURE = frozenset({"self", "root", "parent", "collection"})
 _LAYOUT = 1
 """Counts changes of the columns, or of how they are filled; rows of another layout are out of date."""
 
@@ -309,10 +310,13 @@ def _assets(item: Placed) -> list[tuple[str, Document]]:
 
 
 def _links(item: Placed) -> list[Document]:
-    """The item's own JSON, and what is outside the lake: the index is read without the catalogue around it."""
-    outside = [link for link in item.document.get("links", ()) if "://" in str(link.get("href"))]
-    myself = {"rel": "self", "href": f"{item.folder}/{item.name}", "type": "application/geo+json"}
-    return [myself, *(_link(link) for link in outside if link.get("rel") != "self")]
+    """The item's own JSON, its collection, and what is outside the lake: the index is read without what is around."""
+    links = [{"rel": "self", "href": f"{item.folder}/{item.name}", "type": "application/geo+json"}]
+    if item.document.get("collection"):
+        href = f"{item.folder.rpartition('/')[0]}/{COLLECTION}"
+        links.append({"rel": "collection", "href": href, "type": "application/json"})
+    outside = (link for link in item.document.get("links", ()) if "://" in str(link.get("href")))
+    return [*links, *(_link(link) for link in outside if link.get("rel") not in _STRUCTURE)]
 
 
 def _absolute(href: Any, item: Placed) -> str | None:
