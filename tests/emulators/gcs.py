@@ -15,6 +15,7 @@ import re
 import secrets
 import socket
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,7 @@ import google_crc32c
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -50,8 +52,11 @@ class Upload:
 
 buckets: dict[str, dict[str, Stored]] = {}
 uploads: dict[str, Upload] = {}
-# What a test sets at `/switches`. So many inserts are carried out and then answered with 503: `lose_answers`.
-switches = {"honour_preconditions": True, "lose_answers": 0}
+# What a test sets at `/switches`. So many inserts are carried out and then answered with 503: `lose_answers`. Of so
+# many one bit is changed on the way: `damage`. `refuse` is a pattern: requests whose method and path it matches get 403.
+switches: dict[str, Any] = {"honour_preconditions": True, "lose_answers": 0, "damage": 0, "refuse": ""}
+# Requests so far, by method and path without names.
+requests: Counter[str] = Counter()
 generations = itertools.count(1)
 
 
@@ -59,6 +64,10 @@ async def switch(request: Request) -> Response:
     if request.method == "PUT":
         switches.update(await request.json())
     return JSONResponse(switches)
+
+
+async def count(_: Request) -> Response:
+    return JSONResponse(requests)
 
 
 async def create_bucket(request: Request) -> Response:
@@ -122,6 +131,13 @@ async def insert(request: Request) -> Response:
     _bucket(request)
     if query["uploadType"] == "multipart":
         metadata, content_type, content = _parts(request, body)
+        if switches["damage"]:
+            switches["damage"] -= 1
+            content = bytes([content[0] ^ 1]) + content[1:]
+        announced = metadata.get("crc32c")
+        if announced not in {None, _crc32c(content)}:
+            message = f'Provided CRC32C "{announced}" doesn\'t match calculated CRC32C "{_crc32c(content)}".'
+            raise HTTPException(400, message)
         return _stored(bucket, metadata["name"], content_type, content, query)
     content_type = request.headers.get("x-upload-content-type", "application/octet-stream")
     name = query.get("name") or json.loads(body)["name"]
@@ -152,10 +168,39 @@ async def upload_objects(request: Request) -> Response:
     return await resume(request)
 
 
+async def compose(request: Request) -> Response:
+    """One object of up to 32 others, in their order (Objects: compose)."""
+    wanted, bucket = await request.json(), request.path_params["bucket"]
+    sources = wanted["sourceObjects"]
+    if not 0 < len(sources) <= 32:
+        raise HTTPException(400, "The number of source components provided must be between 1 and 32.")
+    contents = [_component(bucket, source["name"], source.get("generation")).content for source in sources]
+    content_type = wanted.get("destination", {}).get("contentType", "application/octet-stream")
+    return _stored(bucket, request.path_params["name"], content_type, b"".join(contents), request.query_params)
+
+
+async def rewrite(request: Request) -> Response:
+    """A copy that takes two calls, as that of a large object between places does (Objects: rewrite)."""
+    names, query = request.path_params, request.query_params
+    source = _component(names["bucket"], names["name"], query.get("sourceGeneration"))
+    answer: dict[str, Any] = {"kind": "storage#rewriteResponse", "objectSize": str(len(source.content))}
+    if "rewriteToken" not in query:
+        return JSONResponse(answer | {"done": False, "rewriteToken": source.resource["generation"]})
+    stored = _stored(names["to"], names["target"], source.resource["contentType"], source.content, query)
+    return JSONResponse(answer | {"done": True, "resource": json.loads(stored.body)})
+
+
+def _component(bucket: str, name: str, generation: str | None) -> Stored:
+    """An object, if it still is of the generation asked for."""
+    stored = buckets.get(bucket, {}).get(name)
+    if stored is None or generation not in {None, stored.resource["generation"]}:
+        raise HTTPException(404, f"No such object: {bucket}/{name}")
+    return stored
+
+
 def _stored(bucket: str, name: str, content_type: str, content: bytes, conditions: Any) -> Response:
     _check(conditions, buckets[bucket].get(name))
     generation, now = str(next(generations)), datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    crc32c = base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
     resource = {
         "kind": "storage#object",
         "id": f"{bucket}/{name}/{generation}",
@@ -166,7 +211,7 @@ def _stored(bucket: str, name: str, content_type: str, content: bytes, condition
         "generation": generation,
         "metageneration": "1",
         "etag": base64.b64encode(generation.encode()).decode(),
-        "crc32c": crc32c,
+        "crc32c": _crc32c(content),
         "md5Hash": base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode(),
         "timeCreated": now,
         "updated": now,
@@ -177,6 +222,10 @@ def _stored(bucket: str, name: str, content_type: str, content: bytes, condition
         switches["lose_answers"] -= 1
         raise HTTPException(503, "The answer to what was carried out is lost.")
     return JSONResponse(resource)
+
+
+def _crc32c(content: bytes) -> str:
+    return base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
 
 
 def _check(conditions: Any, stored: Stored | None) -> None:
@@ -214,19 +263,38 @@ async def problem(_: Request, error: HTTPException) -> Response:
     return JSONResponse(body, error.status_code, error.headers)
 
 
+class Counted:
+    """Counts requests, and refuses those that a test wants refused."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        line = f"{scope['method']} {scope['path']}"
+        requests[line] += 1
+        answer = self._app
+        if switches["refuse"] and re.search(switches["refuse"], line):
+            answer = JSONResponse({"error": {"code": 403, "message": "Refused by a test."}}, 403)
+        await answer(scope, receive, send)
+
+
 _OBJECT = "/storage/v1/b/{bucket}/o/{name:path}"
 app = Starlette(
     routes=[
         Route("/switches", switch, methods=["GET", "PUT"]),
+        Route("/requests", count),
         Route("/storage/v1/b", create_bucket, methods=["POST"]),
         Route("/storage/v1/b/{bucket}", get_bucket),
         Route("/storage/v1/b/{bucket}/o", list_objects),
+        Route(f"{_OBJECT}/compose", compose, methods=["POST"]),
+        Route(f"{_OBJECT}/rewriteTo/b/{{to}}/o/{{target:path}}", rewrite, methods=["POST"]),
         Route(_OBJECT, get_object),
         Route(_OBJECT, delete_object, methods=["DELETE"]),
         Route(f"/download{_OBJECT}", get_object),
         Route("/upload/storage/v1/b/{bucket}/o", upload_objects, methods=["POST", "PUT", "DELETE"]),
     ],
     exception_handlers={HTTPException: problem},
+    middleware=[Middleware(Counted)],
 )
 
 if __name__ == "__main__":

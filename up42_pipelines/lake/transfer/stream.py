@@ -23,8 +23,7 @@ from up42_pipelines.lake.uploads import MOST_PARTS, SMALLEST_PART_BYTES, Upload,
 if TYPE_CHECKING:
     from up42_pipelines.lake.store import Lake
 
-# The memory for parts on their way. A part stays in it while it comes in and while it goes out, so that small parts
-# bring more through: the smallest that S3 takes.
+# The memory for parts on their way: 1 GB with 9 connections, gcsfs and its imports then stay below 140 MB.
 WINDOW_BYTES = 48 << 20
 _BETWEEN_REPORTS_S = 0.25
 
@@ -59,7 +58,7 @@ def stream(
     window_bytes: int = WINDOW_BYTES,
     patience: Patience | None = None,
     on_progress: Callable[[int, int | None], None] | None = None,
-    part_bytes: int = SMALLEST_PART_BYTES,
+    part_bytes: int | None = None,
     sleep: Callable[[float], object] | None = None,
 ) -> Streamed:
     """Bring the object behind a signed URL into the lake, verified, without a file in between.
@@ -78,7 +77,8 @@ def stream(
         patience: time-outs and retries of the way in; the default ones when None. gcsfs and s3fs have their own.
         on_progress: called with (bytes so far, bytes in total or None), a few times per second and once at the end.
             After a restart the bytes begin at 0 again.
-        part_bytes: length of the parts; longer ones are chosen where a store takes no more of them.
+        part_bytes: length of the parts; when None, the connections' share of the window, but no less than stores take.
+            Longer ones are chosen where a store would not take so many.
         sleep: pauses between attempts, in seconds; ends early with the transfer when None.
 
     Raises:
@@ -90,6 +90,7 @@ def stream(
         if on_progress is not None:
             on_progress(done, total)
 
+    part_bytes = part_bytes or max(SMALLEST_PART_BYTES, window_bytes // connections)
     with Pool(patience) as pool:
         source = Source(sign, pool, part_bytes=part_bytes, sleep=sleep)
         while True:

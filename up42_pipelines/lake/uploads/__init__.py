@@ -13,7 +13,20 @@ Every part is sent with its CRC-32C: the store refuses other bytes, and says wha
 
 from up42_pipelines.lake.uploads.leftovers import Debris, debris, remove_debris
 from up42_pipelines.lake.uploads.moved import MEMORY
+from up42_pipelines.lake.uploads.s3 import MOST_PARTS, SMALLEST_PART_BYTES
 from up42_pipelines.lake.uploads.upload import Piece, Upload
 from up42_pipelines.lake.uploads.uploading import begin_upload, upload_file, write_object
 
-__all__ = ["MEMORY", "Debris", "Piece", "Upload", "begin_upload", "debris", "remove_debris", "upload_file", "write_object"]
+__all__ = [
+    "MEMORY",
+    "MOST_PARTS",
+    "SMALLEST_PART_BYTES",
+    "Debris",
+    "Piece",
+    "Upload",
+    "begin_upload",
+    "debris",
+    "remove_debris",
+    "upload_file",
+    "write_object",
+]

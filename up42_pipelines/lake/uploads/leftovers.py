@@ -84,7 +84,9 @@ def _multipart_uploads(fs: Any, root: str, now: datetime) -> Iterator[Debris]:
 
 def _written(info: dict[str, Any]) -> datetime:
     """When an object was written last, as its backend says it: S3, Google Cloud Storage, local and memory."""
-    moment = next(info[name] for name in ("LastModified", "updated", "mtime", "created") if name in info)
+    moment: str | float | datetime = next(
+        info[name] for name in ("LastModified", "updated", "mtime", "created") if name in info
+    )
     if isinstance(moment, str):
         moment = datetime.fromisoformat(moment)
     if isinstance(moment, int | float):
