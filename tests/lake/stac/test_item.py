@@ -410,6 +410,18 @@ class TestQuicklook:
         assert said == "Delivered by UP42. Converted without loss to a Cloud-Optimized GeoTIFF: ms."
 
 
+def test_the_lineage_tells_resampled_pixels_from_lossless_ones(up42_item):
+    made = up42_item({key: ("https://h/a", COG, ["data"]) for key in "abc"})
+    files = {"a": replace(LANDED, kept=False, resampled_to="EPSG:32633"), "b": replace(LANDED, kept=False), "c": LANDED}
+    landed = lake_item(made, files, collection_id="c")
+    said = landed.assets["a"].extra_fields["processing:lineage"]
+    assert said == "Resampled to EPSG:32633, and written as a Cloud-Optimized GeoTIFF."
+    assert landed.properties["processing:lineage"] == (
+        "Delivered by UP42. Converted without loss to a Cloud-Optimized GeoTIFF: b. Resampled: a. "
+        "Everything else kept as delivered."
+    )
+
+
 def test_landing_the_same_twice_gives_the_same(source):
     made = source(properties={"created": "2024-05-02T00:00:00Z", "updated": "2024-05-03T00:00:00Z"})
     file = replace(LANDED, valid_footprint=box(13.2, 52.3, 13.3, 52.4), quicklook=PICTURE)

@@ -20,6 +20,7 @@ VALID_FOOTPRINT = "up42-pipelines:valid_footprint"
 QUICKLOOK_OF = "up42-pipelines:quicklook_of"
 
 KEPT = "Kept as delivered."
+RESAMPLED = "Resampled to"
 CONVERTED = "Converted without loss to a Cloud-Optimized GeoTIFF."
 
 _COMPLEX = {"complex_int16": "cint16", "complex_int32": "cint32", "complex64": "cfloat32", "complex128": "cfloat64"}
@@ -66,6 +67,7 @@ class LandedAsset:
         valid_footprint: GeoJSON of the valid pixels (degrees, EPSG:4326), cut at the antimeridian.
         profile: for what use the COG was written, for example `visual`; None when it was kept.
         quicklook: its picture, when there is one.
+        resampled_to: CRS to which the pixels were warped on request, for example `EPSG:32633`; then they are others.
     """
 
     file_name: str
@@ -81,6 +83,7 @@ class LandedAsset:
     valid_footprint: Mapping[str, Any] | None = None
     profile: str | None = None
     quicklook: Quicklook | None = None
+    resampled_to: str | None = None
 
 
 def describe_asset(announced: Mapping[str, Any], file: LandedAsset) -> dict[str, Any]:
@@ -101,12 +104,31 @@ def describe_asset(announced: Mapping[str, Any], file: LandedAsset) -> dict[str,
         asset = {name: value for name, value in asset.items() if not name.startswith("proj:")}
         asset |= _projection(file.raster)
         asset["bands"] = _measured_bands(bands, file.raster, file)
-        asset["processing:lineage"] = KEPT if file.kept else CONVERTED
+        asset["processing:lineage"] = _lineage(file)
         if file.profile:
             asset[PROFILE] = file.profile
         if file.valid_footprint is not None:
             asset[VALID_FOOTPRINT] = dict(file.valid_footprint)
     return asset
+
+
+def _lineage(file: LandedAsset) -> str:
+    if file.resampled_to:
+        return f"{RESAMPLED} {file.resampled_to}, and written as a Cloud-Optimized GeoTIFF."
+    return KEPT if file.kept else CONVERTED
+
+
+def whole_lineage(assets: Mapping[str, Mapping[str, Any]]) -> str:
+    """Lineage of an item, from that of its described assets."""
+    said = {key: str(asset.get("processing:lineage")) for key, asset in assets.items() if QUICKLOOK_OF not in asset}
+    converted = sorted(key for key, lineage in said.items() if lineage == CONVERTED)
+    resampled = sorted(key for key, lineage in said.items() if lineage.startswith(RESAMPLED))
+    parts = [f"{CONVERTED[:-1]}: {', '.join(converted)}."] if converted else []
+    parts += [f"Resampled: {', '.join(resampled)}."] if resampled else []
+    if not parts:
+        return f"Delivered by UP42. {KEPT}"
+    rest = [] if len(converted) + len(resampled) == len(said) else ["Everything else kept as delivered."]
+    return " ".join(["Delivered by UP42.", *parts, *rest])
 
 
 def describe_quicklook(quicklook: Quicklook, key: str) -> dict[str, Any]:

@@ -21,8 +21,6 @@ from shapely.geometry import mapping, shape
 import up42_pipelines
 from up42_pipelines.errors import InvalidDelivery
 from up42_pipelines.lake.stac.assets import (
-    CONVERTED,
-    KEPT,
     QUICKLOOK_OF,
     SENSOR_GEOMETRY,
     SOURCE_HREF,
@@ -33,6 +31,7 @@ from up42_pipelines.lake.stac.assets import (
     describe_asset,
     describe_quicklook,
     migrated,
+    whole_lineage,
 )
 from up42_pipelines.lake.stac.extensions import declare_extensions
 from up42_pipelines.lake.stac.facts import DATETIME_FROM, acquisition_time, announcement, scene_properties
@@ -251,20 +250,11 @@ def _properties(
         "up42-pipelines": up42_pipelines.__version__,
         "GDAL": rasterio.__gdal_version__,
     }
-    ours = _lineage(assets)
+    ours = whole_lineage(assets)
     properties["processing:lineage"] = f"{lineage} {ours}" if isinstance(lineage, str) else ours
     if left_out:
         properties[LEFT_OUT] = dict(sorted(left_out.items()))
     return properties
-
-
-def _lineage(assets: Mapping[str, Mapping[str, Any]]) -> str:
-    converted = sorted(key for key, asset in assets.items() if asset.get("processing:lineage") == CONVERTED)
-    if not converted:
-        return f"Delivered by UP42. {KEPT}"
-    delivered = [key for key, asset in assets.items() if QUICKLOOK_OF not in asset]
-    rest = "" if len(converted) == len(delivered) else " Everything else kept as delivered."
-    return f"Delivered by UP42. {CONVERTED[:-1]}: {', '.join(converted)}.{rest}"
 
 
 def _place(document: dict[str, Any], landed: Mapping[str, LandedAsset]) -> None:
