@@ -7,6 +7,7 @@ import tempfile
 import tracemalloc
 import unicodedata
 import zipfile
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -188,6 +189,17 @@ def test_a_failure_removes_what_was_written_and_nothing_else(make, store, tmp_pa
         with pytest.raises(InvalidDelivery, match=r"'b\.tif' is damaged"):
             unpack(path, into, limits=LIMITS)
     assert tree(tmp_path) == {"delivery", "there", "beside.tif"}
+
+
+@pytest.mark.parametrize("change", [{"name": "b"}, {"size": 4}])
+def test_an_archive_that_says_something_else_the_second_time_is_refused(make, store, tmp_path, monkeypatch, change):
+    path = store(make.zip(("a", b"xyz")))
+    first = survey(path, LIMITS)
+    earlier = replace(first, entries=(replace(first.entries[0], **change),))
+    monkeypatch.setattr("up42_pipelines.lake.archives.unpack.survey", lambda *_: earlier)
+    with pytest.raises(InvalidDelivery, match="'a' changed while it was read"):
+        unpack(path, tmp_path / "out", limits=LIMITS)
+    assert tree(tmp_path) == {"delivery"}
 
 
 def test_an_interruption_removes_what_was_written(make, store, tmp_path):

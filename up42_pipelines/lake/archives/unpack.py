@@ -58,7 +58,7 @@ def unpack(
         path: the archive.
         into: a folder that is empty or not there yet.
         limits: what is unpacked at most.
-        on_progress: is given the bytes written so far.
+        on_progress: is given the bytes written so far; an error it raises is taken for one of the archive.
 
     Raises:
         InvalidDelivery: the archive or one inside it is damaged, hostile or beyond a limit. What was written is gone.
