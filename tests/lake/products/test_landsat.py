@@ -35,6 +35,9 @@ MTL = f"""GROUP = LANDSAT_METADATA_FILE
     PROCESSING_LEVEL = "L1TP"
     FILE_NAME_BAND_8 = "{ID}_B8.TIF"
   END_GROUP = LEVEL1_PROCESSING_RECORD
+  GROUP = LAST
+    SUN_ELEVATION = 40.5
+  END_GROUP = LAST
 END_GROUP = LANDSAT_METADATA_FILE
 END
 """
@@ -58,6 +61,7 @@ def test_facts() -> None:
     assert facts.datetime == datetime(2023, 12, 1, 15, 13, 51, 861_099, tzinfo=UTC)
     assert (facts.platform, facts.instruments, facts.processing_level) == ("landsat-9", ("oli", "tirs"), "L2SP")
     assert (facts.cloud_cover_percent, facts.sun_azimuth_deg, facts.footprint_4326) == (None, 223.5, None)
+    assert facts.sun_elevation_deg == 40.5
     assert [band.name for band in facts.bands] == ["B4", "B10"]
 
 

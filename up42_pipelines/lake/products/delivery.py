@@ -17,7 +17,7 @@ from up42_pipelines.lake.rasters.source import RasterSource
 # What no relative path of a provider has, and what GDAL or a shell reads more into: drive letters and schemes, other
 # separators, inline XML or JSON, wildcards, pipes.
 _ODD = re.compile(r'[\\:<>{}"|?*\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]')
-_WORLD_FILES = (".tfw", ".tifw", ".wld")
+_WORLD_FILES = (".tfw", ".j2w", ".wld")
 _SIDE_CARS = (*_WORLD_FILES, ".msk", ".ovr")
 _CHUNK_BYTES = 1 << 20
 
