@@ -18,6 +18,7 @@ from rasterio.windows import Window
 from up42_pipelines.errors import InvalidDelivery, LakeError
 from up42_pipelines.lake.rasters.facts import check_facts
 from up42_pipelines.lake.rasters.footprint import GDAL_ERRORS
+from up42_pipelines.lake.rasters.members import has_placeholder_rpcs
 from up42_pipelines.lake.rasters.pixels import Pixels, read_pixels
 from up42_pipelines.lake.rasters.profiles import Profile, profile_of
 from up42_pipelines.lake.rasters.quicklook import quicklook_png
@@ -28,6 +29,7 @@ from up42_pipelines.lake.rasters.valid_area import valid_footprint_4326
 from up42_pipelines.lake.rasters.warp import warp
 
 BLOCK_SIZE = 512
+_PLACEHOLDER_RPCS = "Its RPCs are no numbers, and were left out."
 _SAMPLE_PX = 128
 _PIXELS_PER_VALUE = 100  # fewer, and a sample says nothing about how many values there are
 
@@ -123,6 +125,7 @@ def ensure_cog(source: Path | RasterSource, target: Path, *, roles: Collection[s
         statistics=pixels.statistics,
         valid_footprint=valid_footprint,
         valid_bbox=valid_bbox,
+        notes=(_PLACEHOLDER_RPCS,) if has_placeholder_rpcs(source) else (),
     )
 
 

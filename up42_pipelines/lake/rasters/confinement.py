@@ -63,4 +63,14 @@ def confine(limits: RasterLimits, folder: Path) -> None:
     ):
         _, hard = resource.getrlimit(kind)
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (allowed, allowed))
+        # At the soft limit of CPU time comes SIGXCPU, which tells what it was; at the hard one SIGKILL, which does not.
+        resource.setrlimit(kind, (allowed, allowed + 1 if kind == resource.RLIMIT_CPU else allowed))
+
+
+def close_all_but(kept: int) -> None:
+    """Close what was inherited, except for one descriptor; standard input and output lead nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nowhere, standard)
+    os.closerange(3, kept)
+    os.closerange(kept + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])

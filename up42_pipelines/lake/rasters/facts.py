@@ -24,7 +24,7 @@ def _facts(dataset: Any) -> dict[str, Any]:
     gcps, gcps_crs = dataset.gcps
     rpcs = rpcs_of(dataset)
     # JPEG 2000 leaves out the default of AREA_OR_POINT; GeoTIFF has no room for a tag without a value.
-    tags = {name: value for name, value in dataset.tags().items() if value and name != "AREA_OR_POINT"}
+    tags = sorted((name, value) for name, value in dataset.tags().items() if value and name != "AREA_OR_POINT")
     colorinterp = [interpretation.name for interpretation in dataset.colorinterp]
     if "palette" not in colorinterp and "alpha" not in colorinterp:
         # GDAL's first guess at bands that declare nothing is format-specific: it carries no information.
@@ -52,5 +52,5 @@ def _facts(dataset: Any) -> dict[str, Any]:
         "the CRS of ground control points": gcps_crs.to_wkt() if gcps and gcps_crs else None,
         "RPCs": None if rpcs is None else rpcs.to_dict(),
         "tags": tags,
-        "band tags": [dataset.tags(band) for band in dataset.indexes],
+        "band tags": [sorted(dataset.tags(band).items()) for band in dataset.indexes],
     }

@@ -18,7 +18,7 @@ from typing import Any
 
 from up42_pipelines.errors import InvalidDelivery, LakeError
 from up42_pipelines.lake.rasters.cog import land_raster
-from up42_pipelines.lake.rasters.confinement import confine, keep_only_needed_drivers
+from up42_pipelines.lake.rasters.confinement import close_all_but, confine, keep_only_needed_drivers
 from up42_pipelines.lake.rasters.limits import RasterLimits
 from up42_pipelines.lake.rasters.quicklook import quicklook_png
 from up42_pipelines.lake.rasters.raster import describe
@@ -130,7 +130,7 @@ def _outcome(answer: bytes, ended_by: str | None, status: int) -> dict[str, Any]
 def _child(request: dict[str, Any], jobs: Mapping[str, Job], limits: RasterLimits, writer: int) -> None:
     """The fork's whole life; never returns."""
     try:
-        os.close(0)
+        close_all_but(writer)
         confine(limits, Path(request["folder"]))
         try:
             answer = to_line({"result": jobs[request["job"]](**request["arguments"])})

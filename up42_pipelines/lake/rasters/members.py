@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -28,7 +29,8 @@ def gathered(source: RasterSource) -> Iterator[Path]:
 
     GDAL opens the files that a DIMAP names, and a mask, with whichever driver knows their content, VRT included (see
     `confinement.keep_only_needed_drivers`). So a member is only linked when it is TIFF, JPEG 2000 or NITF by its first
-    bytes, a DIMAP document, or a world file; and a document must not name anything outside of the folder.
+    bytes, a DIMAP document, or a world file; and a document must not name anything outside of the folder. RPCs that
+    are no numbers are left out.
 
     Raises:
         InvalidDelivery: a document names what lies outside of the package, or cannot be parsed.
@@ -37,47 +39,65 @@ def gathered(source: RasterSource) -> Iterator[Path]:
     root = Path(os.path.commonpath([file.parent for file in files]))
     with tempfile.TemporaryDirectory(prefix="members-") as folder:
         for file in files:
-            if file == source.path or _belongs(file, source):
-                if source.driver == "DIMAP" and raster_format(file) is None and not _is_world_file(file):
-                    _check_document(file, root)
-                link = Path(folder) / file.relative_to(root)
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(file.resolve())
+            if raster_format(file) is None and not _is_world_file(file):
+                document = _document(file) if _is_document(file, source) else None
+                if document is None and file == source.path:
+                    raise InvalidDelivery(f"{file.name} is no DIMAP document.")
+                if document is None or _has_placeholders(document):
+                    continue
+                _check_names(document, file, root)
+            link = Path(folder) / file.relative_to(root)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file.resolve())
         yield Path(folder) / source.path.relative_to(root)
 
 
-def _belongs(file: Path, source: RasterSource) -> bool:
-    if raster_format(file) is not None or _is_world_file(file):
-        return True
-    return source.driver == "DIMAP" and file.suffix.lower() in {".xml", ".dim"} and _root(file).tag == _DIMAP_ROOT
+def has_placeholder_rpcs(source: RasterSource) -> bool:
+    """Whether a DIMAP comes with RPCs that are no numbers: some have the names of the fields as values."""
+    documents = (_document(member) for member in source.members if _is_document(member, source))
+    return any(document is not None and _has_placeholders(document) for document in documents)
+
+
+def _is_document(file: Path, source: RasterSource) -> bool:
+    return file == source.path or (source.driver == "DIMAP" and file.suffix.lower() in {".xml", ".dim"})
+
+
+def _has_placeholders(document: Element) -> bool:
+    model = document.find(".//Global_RFM")
+    return model is not None and not all(_is_number(leaf.text) for leaf in model.iter() if len(leaf) == 0)
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        return math.isfinite(float(text or ""))
+    except ValueError:
+        return False
 
 
 def _is_world_file(file: Path) -> bool:
     return file.suffix.lower() in _WORLD_FILES and file.stat().st_size <= _MAX_WORLD_FILE_BYTES
 
 
-def _check_document(file: Path, root: Path) -> None:
-    document = _root(file)
-    if document.tag != _DIMAP_ROOT:
-        raise InvalidDelivery(f"{file.name} is no DIMAP document: its root is {document.tag!r:.60}.")
+def _check_names(document: Element, file: Path, root: Path) -> None:
     for element in document.iter():
         href = element.get("href")
         if href is None or not element.tag.endswith("_PATH"):
             continue
         named = PurePosixPath(href.replace("\\", "/"))
         place = PurePosixPath(os.path.normpath(PurePosixPath(file.parent.relative_to(root).as_posix()) / named))
-        # A scheme, a drive, or GDAL's `PREFIX:1:file` has a colon; so may a honest name, but no provider's.
+        if element.tag != "DATA_FILE_PATH" and href.startswith(("http://", "https://")):
+            continue  # a producer's page, which GDAL does not open
+        # A scheme, a drive, or GDAL's `PREFIX:1:file` has a colon; so may an honest name, but no provider's.
         if named.is_absolute() or ":" in href or place.parts[:1] == ("..",):
             raise InvalidDelivery(f"{file.name} names {href!r:.200}, which lies outside of its package.")
 
 
-def _root(file: Path) -> Element:
+def _document(file: Path) -> Element | None:
+    """The root of a DIMAP document; None for another kind of XML."""
     if file.stat().st_size > _MAX_XML_BYTES:
         raise InvalidDelivery(f"{file.name}: {file.stat().st_size:,} bytes are too many for metadata.")
     try:
         element = parse(file, forbid_dtd=True).getroot()
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise InvalidDelivery(f"{file.name} cannot be read as XML: {error!s:.200}.") from error
-    if element is None:
-        raise InvalidDelivery(f"{file.name} is an empty document.")
-    return element
+    return element if element is not None and element.tag == _DIMAP_ROOT else None

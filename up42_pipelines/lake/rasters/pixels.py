@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from up42_pipelines.lake.rasters.records import BandStatistics
 
 _TILE = 512  # windows begin and end where the tiles of our COGs do
 _WINDOW_BYTES = 48 << 20
-_CHUNK = 1 << 18  # values at a time in double precision: 2 MB, which stay in the CPU's cache
+_CHUNK = 1 << 16  # values at a time in double precision: 512 kB, which stay in the CPU's cache
 COARSE = 1024  # cells on the longer side of the grid of valid pixels
 
 Mask = npt.NDArray[np.bool_]
@@ -156,6 +156,7 @@ class _Moments:
     mean: float = 0.0
     squares: float = 0.0  # of the distances from the mean
     valid: int = 0
+    room: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(_CHUNK))
 
     def add(self, values: Any, mask: Mask | None, nodata: float | None) -> Mask | bool:
         """Add the valid values of a window, shape (y, x); where they are: True for everywhere, False for nowhere."""
@@ -190,11 +191,15 @@ class _Moments:
         if low == high:
             self._merge(values.size, low.item(), 0.0)
             return
-        for start in range(0, values.size, _CHUNK):
-            part = values[start : start + _CHUNK].astype(np.float64)
-            mean = float(part.mean())
-            part -= mean
-            self._merge(part.size, mean, float(part @ part))
+        # Differences from about the mean, so that the sum of their squares keeps its digits.
+        about = self.mean if self.count else float(values[0])
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, values.size, _CHUNK):
+                part = values[start : start + _CHUNK]
+                off = np.subtract(part, about, dtype=np.float64, out=self.room[: part.size])
+                # einsum, because BLAS would start threads for this
+                total, squares = float(off.sum()), float(np.einsum("i,i", off, off))
+                self._merge(part.size, about + total / part.size, squares - total * total / part.size)
 
     def _merge(self, count: int, mean: float, squares: float) -> None:
         total, shift = self.count + count, mean - self.mean
@@ -210,7 +215,7 @@ class _Moments:
             minimum=self.minimum,
             maximum=self.maximum,
             mean=_finite(self.mean),
-            stddev=_finite(math.sqrt(self.squares / self.count)),
+            stddev=_finite(math.sqrt(max(self.squares, 0.0) / self.count)),
             valid_percent=valid_percent,
         )
 

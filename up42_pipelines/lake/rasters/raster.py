@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -81,13 +82,14 @@ def open_raster(source: Path | RasterSource) -> Iterator[Any]:
                 _check_claims(dataset, source)
                 yield dataset
         except GDAL_ERRORS as error:
-            raise InvalidDelivery(f"{source.name} cannot be read as {driver}: {_why(error)}.") from error
+            reason = _why(error).replace(f"{path.parent}{os.sep}", "")
+            raise InvalidDelivery(f"{source.name} cannot be read as {driver}: {reason}.") from error
 
 
 def rpcs_of(dataset: Any) -> Any:
     """Rational polynomial coefficients of a dataset, as rasterio has them.
 
-    None when there are none, or they are no numbers: some products come with the names of the fields as values.
+    None when there are none, or they are no numbers (see `members.has_placeholder_rpcs`).
     """
     try:
         return dataset.rpcs

@@ -41,7 +41,8 @@ def valid_footprint_4326(info: RasterInfo, pixels: Pixels) -> tuple[dict[str, An
     a, b, c, d, e, f = info.transform
     limits = np.array([info.width, info.height])
     to_pixels = shapely.transform(area, lambda points: np.minimum(points * pixels.cell, limits))
-    projected = shapely.transform(to_pixels, lambda points: points @ np.array([[a, d], [b, e]]) + np.array([c, f]))
+    matrix, origin = np.array([[a, d], [b, e]]), np.array([c, f])
+    projected = shapely.transform(to_pixels, lambda points: points @ matrix + origin)
     west, south, east, north = projected.bounds
     projected = shapely.segmentize(projected, max(east - west, north - south) / _EDGES)
     placed = on_earth(projected, rasterio.crs.CRS.from_wkt(info.crs_wkt))
@@ -49,9 +50,10 @@ def valid_footprint_4326(info: RasterInfo, pixels: Pixels) -> tuple[dict[str, An
 
 
 def outline_of(mask: npt.NDArray[np.bool_]) -> Any:
-    """The area of the True cells of a grid, shape (y, x), as (column, row) shapely polygons of at most `MAX_VERTICES` corners.
+    """The area of the True cells of a grid, shape (y, x), as shapely polygons in (column, row).
 
-    Holes and islands below `_SMALLEST_SHARE` of the grid are left out, except for the largest island.
+    They have at most `MAX_VERTICES` corners. Holes and islands below `_SMALLEST_SHARE` of the grid are left out, except
+    for the largest island.
     """
     smallest = _SMALLEST_SHARE * mask.size
     grid = mask.astype(np.uint8)
