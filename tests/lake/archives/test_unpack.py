@@ -313,3 +313,8 @@ def test_a_survey_writes_nothing_and_counts(make, store, tmp_path):
     surveyed = survey(store(make.zip(("a/", b""), ("a/b", b"xyz"))), LIMITS)
     assert (surveyed.size, [entry.name for entry in surveyed.entries]) == (3, ["a/", "a/b"])
     assert tree(tmp_path) == {"delivery"}
+
+
+def test_a_gzip_that_inflates_without_end_is_left_at_the_limit(store):
+    with pytest.raises(InvalidDelivery, match="becomes more than 1000000 bytes"):
+        survey(store(gzip.compress(bytes(5_000_000))), UnpackLimits(ratio_from_bytes=1_000_000))
