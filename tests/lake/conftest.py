@@ -7,13 +7,14 @@ import hashlib
 import json
 import re
 import socket
+import ssl
 import struct
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -72,6 +73,7 @@ class Fault:
     no_length: bool = False
     chunked: bool = False
     before: Callable[[Stored], None] | None = None  # change the object first
+    halfway: Callable[[], None] | None = None  # when half of the body is out
     no_range: bool = False  # answer with the whole object
     reset: bool = False  # cut with RST, not with FIN
     mid_header: bool = False  # cut within the headers
@@ -87,6 +89,7 @@ class FileServer:
     always: dict[str, Fault] = field(default_factory=dict)  # when there are no more faults in the queue
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     sent: Counter[str] = field(default_factory=Counter)  # bytes of bodies
+    clients: set[Any] = field(default_factory=set)  # addresses: one per connection
     signed: int = 0
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -114,6 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, files: FileServer) -> None:
         path = urlsplit(self.path).path
+        files.clients.add(self.client_address)
         files.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         queue = files.faults.get(path, [])
         fault = queue.pop(0) if queue else files.always.get(path, Fault())
@@ -166,9 +170,13 @@ class _Handler(BaseHTTPRequestHandler):
         body = body if fault.drop_after is None else body[: fault.drop_after]
         self.server.files.sent[urlsplit(self.path).path] += len(body)
         if fault.chunked:
-            self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+            body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+        self.wfile.write(body[: len(body) // 2])
+        if fault.halfway:
+            fault.halfway()
+        self.wfile.write(body[len(body) // 2 :])
+        if fault.chunked:
             return
-        self.wfile.write(body)
         if fault.drop_after is not None or fault.no_length or length != len(body):
             self._cut(fault)
 
@@ -195,14 +203,16 @@ class _Server(ThreadingHTTPServer):
     files: FileServer
 
     def handle_error(self, *_: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError):
+        if not isinstance(sys.exception(), ConnectionError | ssl.SSLError):
             super().handle_error(*_)
 
 
 @contextmanager
-def serve() -> Iterator[FileServer]:
+def serve(tls: ssl.SSLContext | None = None) -> Iterator[FileServer]:
     server = _Server(("127.0.0.1", 0), _Handler)
-    server.files = FileServer(url=f"http://127.0.0.1:{server.server_port}")
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.files = FileServer(url=f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -218,6 +228,12 @@ def serve() -> Iterator[FileServer]:
 def files() -> Iterator[FileServer]:
     with serve() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def start_files() -> Callable[..., AbstractContextManager[FileServer]]:
+    """`with start_files() as files`: one more server; over TLS when a context is given."""
+    return serve
 
 
 @pytest.fixture(scope="module")

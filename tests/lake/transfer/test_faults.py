@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 
 import pytest
@@ -66,7 +67,8 @@ def lasting(draw, fault, verifiable):
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
-def test_no_fault_corrupts_and_what_can_recover_does(shared_files, fault, tmp_path, block):
+def test_no_fault_corrupts_and_what_can_recover_does(shared_files, fault, tmp_path, caplog, block):
+    caplog.set_level(logging.DEBUG)
     doomed = set()
     wanted = []
     for seed in range(block * PER_BLOCK, (block + 1) * PER_BLOCK):
@@ -114,3 +116,4 @@ def test_no_fault_corrupts_and_what_can_recover_does(shared_files, fault, tmp_pa
     for name, result in run(failed).items():
         check(name, result)
         assert isinstance(result, Received), f"{name} did not recover when the server did: {result}"
+    assert "Signature" not in caplog.text

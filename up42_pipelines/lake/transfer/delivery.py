@@ -146,7 +146,7 @@ class Delivery:
                 file.workers += 1
                 return file, partial(self._open, file)
             if self._busy[file.host] >= self._limits.to_one_host:
-                if file.plan is None:
+                if file.plan is None and not file.workers:
                     return None  # files start in order, and their URLs are signed late
                 continue
             if file.plan is None and not file.workers:

@@ -225,6 +225,8 @@ class Answer:
                 connection.connect()
             self._socket = connection.sock
             self._socket.settimeout(self._pool.patience.silence_s)
+            if self._cut_because:  # before there was a socket to cut
+                raise Fault(self._cut_because)
             # Stored bytes are hashed and measured: nobody on the way may compress them.
             identity = {"Accept-Encoding": "identity", "User-Agent": "up42-pipelines"}
             connection.request("GET", target, headers={**identity, **headers})
@@ -248,6 +250,9 @@ class Answer:
     def close(self) -> None:
         """Give the connection back, or drop it when the body was not read to its end."""
         response = self._response
+        if response is not None and self.status not in {200, 206} and (response.length or 0) <= BLOCK_BYTES:
+            with suppress(Fault):
+                self.read()  # the words of an error are few, and a new connection takes longer
         # `http.client` closes an answer that it has read to its announced end; and the connection with it, when the
         # server does not want to keep it.
         whole = response is not None and response.isclosed() and not response.will_close
