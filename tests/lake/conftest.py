@@ -164,6 +164,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._cut(fault)
             return
         self.end_headers()
+        self._send_body(body, fault)
+        if fault.no_length or length != len(body):
+            self._cut(fault)
+
+    def _send_body(self, body: bytes, fault: Fault) -> None:
         if fault.trickle:
             self._until_the_client_leaves(body)
             return
@@ -175,9 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.halfway:
             fault.halfway()
         self.wfile.write(body[len(body) // 2 :])
-        if fault.chunked:
-            return
-        if fault.drop_after is not None or fault.no_length or length != len(body):
+        if fault.drop_after is not None:
             self._cut(fault)
 
     def _cut(self, fault: Fault) -> None:

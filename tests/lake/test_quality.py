@@ -7,6 +7,7 @@ import copy
 import pytest
 
 from up42_pipelines.lake.quality import Check, DeliveryRules, Severity, judge, withheld_reasons
+from up42_pipelines.lake.stac.item import ARCHIVE_OF_THE_SAME
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 
@@ -141,7 +142,7 @@ def test_a_length_is_no_checksum():
 
 
 def test_what_was_left_out_is_missing_except_an_archive_of_the_same():
-    left_out = {"preview": "The file is empty.", "original": "An archive of what is here as rasters."}
+    left_out = {"preview": "The file is empty.", "original": ARCHIVE_OF_THE_SAME}
     finding = found(Check.COMPLETE, item(properties={"up42-pipelines:left_out": left_out}))
     assert not finding.passed
     assert "preview is not in the lake: The file is empty." in finding.detail

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import dagster as dg
 
 from up42_pipelines.api import Order, Up42Client
-from up42_pipelines.lake import Lake
+from up42_pipelines.lake import Lake, LandingOptions
 from up42_pipelines.ordering.aoi import DEFAULT_LIMITS, Aoi, AoiLimits, read_aoi
 from up42_pipelines.ordering.buyer import order_buyer
 from up42_pipelines.ordering.delivery import TRANSFORMATION_PATIENCE
@@ -56,6 +56,7 @@ class Pipeline:
             does not tell. Only a dry run needs it, to expect a size; None when not known.
         transformation_patience: how long UP42 may take to make STAC items of a delivery; then its original archive is
             unpacked here instead.
+        landing: what deliveries must be like, and how they are fetched, unpacked and converted.
         key_prefix: of the asset keys, for several pipelines in one code location.
         group: asset group.
         owners: e-mails or `team:name`.
@@ -75,6 +76,7 @@ class Pipeline:
     timing: Timing = field(default_factory=Timing)
     bytes_per_pixel: float | None = None
     transformation_patience: timedelta = TRANSFORMATION_PATIENCE
+    landing: LandingOptions = field(default_factory=LandingOptions)
     key_prefix: Sequence[str] = ()
     group: str = "up42"
     owners: Sequence[str] = ()

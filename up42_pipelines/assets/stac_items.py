@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 import pystac
@@ -11,11 +12,13 @@ from up42_pipelines.api import Order
 from up42_pipelines.assets.pipeline import Pipeline
 from up42_pipelines.assets.previews import map_picture
 from up42_pipelines.failures import explained
-from up42_pipelines.ordering.archives import archive_item
+from up42_pipelines.ordering.archives import archive_item, is_area
 from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of, digest
 from up42_pipelines.resources import Up42Resource
 
 NO_ORDER_FAILED = "no_order_failed"
+ORDERED_AREAS = "up42-pipelines:ordered_areas"
+"""Field of the ItemCollection: the GeoJSON geometry of each order, by its id."""
 
 
 def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
@@ -74,7 +77,7 @@ def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             context.log.info("Waiting for UP42: skipped. The order status sensor continues when data arrives.")
             return
         yield dg.MaterializeResult(
-            value=pystac.ItemCollection(items),
+            value=pystac.ItemCollection(items, extra_fields={ORDERED_AREAS: _areas(deliveries)}),
             metadata=_metadata(pipeline, context.partition_key, deliveries, items),
             data_version=dg.DataVersion(digest(item.id for item in items)),
         )
@@ -106,6 +109,12 @@ def _metadata(
     if clouds:
         metadata["cloud_cover_percent"] = dg.MetadataValue.float(float(max(clouds)))
     return metadata
+
+
+def _areas(deliveries: list[tuple[Order, Delivery]]) -> dict[str, Any]:
+    """What each order was for, as far as UP42 tells."""
+    areas = {order.id: (order.order_details or {}).get("aoi") for order, _ in deliveries}
+    return {order_id: area for order_id, area in areas.items() if is_area(area)}
 
 
 def _table(deliveries: list[tuple[Order, Delivery]]) -> dg.MetadataValue:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from up42_pipelines.lake.rasters.quicklook import quicklook_png
     from up42_pipelines.lake.rasters.raster import describe
     from up42_pipelines.lake.rasters.records import Landed, RasterInfo
+    from up42_pipelines.lake.rasters.worker import RasterWorker
     from up42_pipelines.lake.stac.catalog import (
         collection_folder,
         index_collection,
@@ -46,6 +47,7 @@ _HOMES = {
     "LandingEvent": "events",
     "LandingOptions": "landing.land",
     "RasterInfo": "rasters.records",
+    "RasterWorker": "rasters.worker",
     "Received": "transfer.partial",
     "Version": "journal",
     "collection_folder": "stac.catalog",

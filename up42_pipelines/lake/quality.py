@@ -226,7 +226,7 @@ def _completeness(item: Mapping[str, Any]) -> _Outcome:
 def _geometry(document: Mapping[str, Any] | None) -> BaseGeometry | None:
     if not document:
         return None
-    geometry = shape(document)
+    geometry = shape(dict(document))
     return geometry if geometry.is_valid else shapely.make_valid(geometry)
 
 

@@ -11,6 +11,7 @@ from shapely.geometry import shape
 
 from up42_pipelines.api.assets import StoredAsset
 from up42_pipelines.api.orders import Order
+from up42_pipelines.lake.stac.facts import DATETIME_FROM
 
 _ARCHIVE_TYPE = "application/zip"
 
@@ -26,7 +27,8 @@ def archive_item(order: Order, asset: StoredAsset, href: str) -> pystac.Item:
         asset: the delivery.
         href: its address at UP42.
     """
-    geometry = _geometry((order.order_details or {}).get("aoi"))
+    aoi = (order.order_details or {}).get("aoi")
+    geometry = aoi if is_area(aoi) else None
     properties = {
         "title": asset.title or asset.name,
         "collection": asset.collection_name,
@@ -35,6 +37,7 @@ def archive_item(order: Order, asset: StoredAsset, href: str) -> pystac.Item:
         "up42-order:id": order.id,
         "up42-order:status": str(order.status),
         "up42-user:tags": None if asset.tags is None else list(asset.tags),
+        DATETIME_FROM: "the delivery",
     }
     item = pystac.Item(
         id=asset.id,
@@ -48,10 +51,9 @@ def archive_item(order: Order, asset: StoredAsset, href: str) -> pystac.Item:
     return item
 
 
-def _geometry(aoi: Any) -> dict[str, Any] | None:
-    """The ordered area, if it is one."""
+def is_area(geometry: Any) -> bool:
+    """Whether something is a GeoJSON geometry that covers anything."""
     try:
-        usable = bool(shape(aoi).area)
+        return bool(shape(geometry).area)
     except (ShapelyError, AttributeError, KeyError, TypeError, ValueError, IndexError):
-        return None
-    return aoi if usable else None
+        return False

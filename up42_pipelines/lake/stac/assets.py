@@ -16,6 +16,8 @@ SOURCE_HREF = "up42-pipelines:source_href"
 VERIFIED_BY = "up42-pipelines:verified_by"
 SENSOR_GEOMETRY = "up42-pipelines:sensor_geometry"
 PROFILE = "up42-pipelines:profile"
+ENCODING = "up42-pipelines:encoding"
+NOTES = "up42-pipelines:notes"
 VALID_FOOTPRINT = "up42-pipelines:valid_footprint"
 QUICKLOOK_OF = "up42-pipelines:quicklook_of"
 
@@ -66,6 +68,8 @@ class LandedAsset:
         valid_percent: of the pixels, 0 to 100; for bands whose statistics do not say it.
         valid_footprint: GeoJSON of the valid pixels (degrees, EPSG:4326), cut at the antimeridian.
         profile: for what use the COG was written, for example `visual`; None when it was kept.
+        encoding: how its pixels are stored: `interleave`, `compression`, `predictor`.
+        notes: what a person should know of it.
         quicklook: its picture, when there is one.
         resampled_to: CRS to which the pixels were warped on request, for example `EPSG:32633`; then they are others.
     """
@@ -82,6 +86,8 @@ class LandedAsset:
     valid_percent: float | None = None
     valid_footprint: Mapping[str, Any] | None = None
     profile: str | None = None
+    encoding: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
     quicklook: Quicklook | None = None
     resampled_to: str | None = None
 
@@ -107,6 +113,10 @@ def describe_asset(announced: Mapping[str, Any], file: LandedAsset) -> dict[str,
         asset["processing:lineage"] = _lineage(file)
         if file.profile:
             asset[PROFILE] = file.profile
+        if file.encoding is not None:
+            asset[ENCODING] = dict(file.encoding)
+        if file.notes:
+            asset[NOTES] = list(file.notes)
         if file.valid_footprint is not None:
             asset[VALID_FOOTPRINT] = dict(file.valid_footprint)
     return asset

@@ -1,0 +1,1 @@
+"""Landing one delivered item: fetched, verified, unpacked, converted, judged, published, and committed last."""
