@@ -96,11 +96,9 @@ def loopback(folder: Path, sdk: str, *, quick: bool) -> Report:
     with file_server(inputs.served, inputs.crc32c, folder) as server:
         urls, trust, output = inputs.urls(server.https), server.trust(), inputs.target / "file-00.bin"
         contenders = [
-            ours(inputs, LOOPBACK_CONNECTIONS, urls, trust),
+            _ours(inputs, LOOPBACK_CONNECTIONS, urls, trust),
             Contender(name=CURL, argv=_curl(server, urls[0], output)),
-            Contender(
-                name=SDK, argv=[sdk, "-m", "benchmarks.clients.sdk_download", str(inputs.target), *urls], env=trust
-            ),
+            _sdk(sdk, inputs, urls, trust),
         ]
         report = Report(
             "download-loopback", f"Download of {size / MB:,.0f} MB over TLS on loopback", quick=quick,
@@ -126,13 +124,9 @@ def link(folder: Path, sdk: str, *, quick: bool) -> Report:
     ):
         urls = inputs.urls(f"http://{address}")
         contenders = [
-            ours(inputs, LINK_CONNECTIONS, urls, {}),
+            _ours(inputs, LINK_CONNECTIONS, urls, {}),
             Contender(name=ARIA2, argv=_aria2(inputs, urls, folder)),
-            Contender(
-                name=SDK,
-                argv=[sdk, "-m", "benchmarks.clients.sdk_download", str(inputs.target), *urls],
-                rounds=LINK_SDK_ROUNDS,
-            ),
+            _sdk(sdk, inputs, urls, {}, LINK_SDK_ROUNDS),
         ]
         report = Report(
             "download-link",
@@ -152,7 +146,13 @@ def link(folder: Path, sdk: str, *, quick: bool) -> Report:
     return report
 
 
-def ours(inputs: Inputs, connections: int, urls: Sequence[str], env: Mapping[str, str]) -> Contender:
+def _sdk(sdk: str, inputs: Inputs, urls: Sequence[str], env: Mapping[str, str], rounds: int | None = None) -> Contender:
+    """up42-py as it is; only its question to PyPI for a newer version of itself is left out."""
+    argv = [sdk, "-m", "benchmarks.clients.sdk_download", str(inputs.target), *urls]
+    return Contender(name=SDK, argv=argv, env={"UP42_DISABLE_VERSION_CHECK": "true", **env}, rounds=rounds)
+
+
+def _ours(inputs: Inputs, connections: int, urls: Sequence[str], env: Mapping[str, str]) -> Contender:
     """The engine that lands deliveries."""
     return Contender(
         name=OURS, argv=python("benchmarks.clients.ours_download", inputs.target, connections, *urls), env=env

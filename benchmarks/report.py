@@ -28,8 +28,13 @@ _ORDER = (
     "stac-index",
 )
 _WORDS = {
-    "wall_s": "time", "cpu_s": "CPU time", "rss_bytes": "peak memory", "output_bytes": "bytes", "bytes": "bytes",
-}  # fmt: skip
+    "wall_s": "time",
+    "cpu_s": "CPU time",
+    "rss_bytes": "peak memory",
+    "output_bytes": "bytes",
+    "share_of_static_json": "bytes, as a share of static JSON,",
+    "last_batch_s": "time of the last batch",
+}
 
 
 def show(document: Mapping[str, Any]) -> None:

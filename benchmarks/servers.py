@@ -17,6 +17,7 @@ from benchmarks import peers
 from benchmarks.harness import python, serving
 
 _NGINX = """
+{user}
 daemon off;
 master_process on;
 worker_processes {workers};
@@ -102,14 +103,20 @@ def file_server(files: Path, checksums: Mapping[str, int], folder: Path) -> Iter
         yield from _python_server(files, checksums, certificate)
         return
     port, tls_port = _free_port(), _free_port()
-    locations = "\n    ".join(_LOCATION.format(name=name, crc32c=encoded(value)) for name, value in checksums.items())
     configuration = folder / "nginx.conf"
-    workers = len(os.sched_getaffinity(0))
-    configuration.write_text(
-        _NGINX.format(folder=folder, files=files, port=port, tls_port=tls_port, locations=locations, workers=workers)
-    )
-    for path in (folder, files):
-        path.chmod(0o755)  # nginx's workers are another user when it is started by root
+    settings = {
+        # Started by root, workers would be somebody who may not read the folder.
+        "user": "user root;" if os.geteuid() == 0 else "",
+        "workers": len(os.sched_getaffinity(0)),
+        "folder": folder,
+        "files": files,
+        "port": port,
+        "tls_port": tls_port,
+        "locations": "\n    ".join(
+            _LOCATION.format(name=name, crc32c=encoded(value)) for name, value in checksums.items()
+        ),
+    }
+    configuration.write_text(_NGINX.format(**settings))
     command = [str(peers.find("nginx")), "-c", str(configuration)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603
     try:

@@ -21,7 +21,7 @@ def main() -> None:
         for line in lines:
             document = json.loads(line)
             check(document, document["id"])
-            items.append(pystac.Item.from_dict(document))
+            items.append(pystac.Item.from_dict(document, preserve_dict=False))
         write_items(Lake(lake), "benchmark", items)
 
 

@@ -24,7 +24,7 @@ def main() -> None:
         )
         collection = pystac.Collection("benchmark", "For the benchmark.", extent)
         for line in lines:
-            item = pystac.Item.from_dict(json.loads(line))
+            item = pystac.Item.from_dict(json.loads(line), preserve_dict=False)
             extensions, item.stac_extensions = item.stac_extensions, []
             item.validate()
             item.stac_extensions = extensions
