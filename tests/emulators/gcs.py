@@ -53,9 +53,16 @@ class Upload:
 buckets: dict[str, dict[str, Stored]] = {}
 uploads: dict[str, Upload] = {}
 # What a test sets at `/switches`. So many inserts are carried out and then answered with 503: `lose_answers`. Of so
-# many one bit is changed on the way: `damage`. `refuse` is a pattern: requests whose method and path it matches get 403.
-switches: dict[str, Any] = {"honour_preconditions": True, "lose_answers": 0, "damage": 0, "refuse": ""}
-# Requests so far, by method and path without names.
+# many, one bit is changed on the way: `damage`; `damage_composed` does that to composed objects. `refuse` is a pattern:
+# requests whose method and path it matches get 403.
+switches: dict[str, Any] = {
+    "honour_preconditions": True,
+    "lose_answers": 0,
+    "damage": 0,
+    "damage_composed": 0,
+    "refuse": "",
+}
+# Requests so far, by method and path.
 requests: Counter[str] = Counter()
 generations = itertools.count(1)
 
@@ -176,7 +183,11 @@ async def compose(request: Request) -> Response:
         raise HTTPException(400, "The number of source components provided must be between 1 and 32.")
     contents = [_component(bucket, source["name"], source.get("generation")).content for source in sources]
     content_type = wanted.get("destination", {}).get("contentType", "application/octet-stream")
-    return _stored(bucket, request.path_params["name"], content_type, b"".join(contents), request.query_params)
+    content = b"".join(contents)
+    if switches["damage_composed"]:
+        switches["damage_composed"] -= 1
+        content = content[:-1] + bytes([content[-1] ^ 1])
+    return _stored(bucket, request.path_params["name"], content_type, content, request.query_params)
 
 
 async def rewrite(request: Request) -> Response:
@@ -238,10 +249,12 @@ def _check(conditions: Any, stored: Stored | None) -> None:
 
 def _parts(request: Request, body: bytes) -> tuple[dict[str, Any], str, bytes]:
     """Metadata, media type and content of a multipart/related body (RFC 2387); gcsfs ends its lines with LF alone."""
-    boundary = re.escape(re.search(r'boundary="?([^";]+)', request.headers["content-type"])[1].encode())
-    part = rb"--%b\r?\n(.*?)\r?\n\r?\n(.*)\r?\n" % boundary
-    _, metadata, head, content = re.fullmatch(part + part + rb"--%b--\s*" % boundary, body, re.DOTALL).groups()
-    return json.loads(metadata), re.search(r"(?i)content-type:\s*(\S+)", head.decode())[1], content
+    mark = b"--" + re.search(r'boundary="?([^";]+)', request.headers["content-type"])[1].encode()
+    end = b"\r\n" if body.startswith(mark + b"\r\n") else b"\n"
+    described, _, rest = body.removeprefix(mark + end).partition(end + mark + end)
+    head, _, content = rest.rpartition(end + mark + b"--")[0].partition(end + end)
+    metadata = json.loads(described.partition(end + end)[2])
+    return metadata, re.search(r"(?i)content-type:\s*(\S+)", head.decode())[1], content
 
 
 def _bucket(request: Request) -> dict[str, Stored]:

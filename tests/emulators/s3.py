@@ -1,8 +1,9 @@
 """Moto's S3 as a process: prints its URL and serves until it is killed.
 
-What moto leaves out and uploads rest on is added: the checksum that comes with a body is compared. A test sets at
-`/switches` of how many bodies one bit is changed on the way, `damage`; how many uploads are completed and then answered
-with 503, `lose_answers`; and `refuse`, a pattern: requests whose method and path it matches get 403.
+Added is what moto leaves out and uploads rest on: the checksum that comes with a body is compared, and an upload that
+is over is not found any more. A test sets at `/switches` of how many bodies one bit is changed on the way, `damage`;
+how many uploads are completed and then answered with 503, `lose_answers`; and `refuse`, a pattern: requests whose
+method and path it matches get 403.
 """
 
 import base64
@@ -24,6 +25,7 @@ from werkzeug.serving import make_server  # noqa: E402
 
 moto = DomainDispatcherApplication(create_backend_app)
 switches = {"damage": 0, "lose_answers": 0, "refuse": ""}
+over = set()  # query strings of uploads that were completed or aborted
 _ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>%s</Message></Error>'
 
 
@@ -45,10 +47,15 @@ def application(environ, start_response):
         if announced != base64.b64encode(google_crc32c.value(body).to_bytes(4, "big")).decode():
             return _refusal(start_response, "400 Bad Request", "BadDigest")
     environ["wsgi.input"] = io.BytesIO(body)
-    if switches["lose_answers"] and method == "POST" and "uploadId=" in environ["QUERY_STRING"]:
-        switches["lose_answers"] -= 1
-        moto(environ, lambda *_: None)
-        return _refusal(start_response, "503 Service Unavailable", "ServiceUnavailable")
+    query = environ["QUERY_STRING"]
+    if method in {"POST", "DELETE"} and "uploadId=" in query:
+        if query in over:
+            return _refusal(start_response, "404 Not Found", "NoSuchUpload")
+        over.add(query)
+        if switches["lose_answers"]:
+            switches["lose_answers"] -= 1
+            moto(environ, lambda *_: None)
+            return _refusal(start_response, "503 Service Unavailable", "ServiceUnavailable")
     return moto(environ, start_response)
 
 

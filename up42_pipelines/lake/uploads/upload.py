@@ -138,8 +138,6 @@ def backends(fs: Any) -> set[str]:
 
 
 def _damaged(error: Exception) -> bool:
-    """Whether the store refused bytes because they are not those of the checksum, or holds others."""
-    answer = getattr(error.__cause__, "response", None) or {}
-    refused_by_s3 = answer.get("Error", {}).get("Code") in {"BadDigest", "InvalidDigest"}
+    """Whether the store refused bytes because of their checksum, or holds others; botocore repeats what S3 refused."""
     refused_by_google = getattr(error, "code", None) == 400 and "crc32c" in str(error).lower()
-    return isinstance(error, Damaged) or refused_by_s3 or refused_by_google
+    return isinstance(error, Damaged) or refused_by_google
