@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import multiprocessing
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -232,32 +231,6 @@ def test_what_is_no_item_is_named(lake):
     lake.write_json([1, 2], "collections", "phr", "one", "one.json")
     with pytest.raises(LakeError, match="is no STAC item"):
         read_item(lake, "phr", "one")
-
-
-def _write_five(url, process, barrier):
-    lake = Lake(url)
-    barrier.wait()
-    for number in range(5):
-        write_item(lake, "phr", small_item(f"p{process}-{number}", process))
-
-
-@pytest.mark.slow
-def test_eight_processes_lose_no_link(tmp_path):
-    spawn = multiprocessing.get_context("spawn")
-    barrier = spawn.Barrier(8)
-    writers = [spawn.Process(target=_write_five, args=(str(tmp_path), number, barrier)) for number in range(8)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-        assert writer.exitcode == 0
-        writer.close()
-    lake = Lake(str(tmp_path))
-    assert children(lake, "collections", "phr", "collection.json") == sorted(
-        f"./p{process}-{number}/p{process}-{number}.json" for process in range(8) for number in range(5)
-    )
-    assert children(lake, "catalog.json", relation="child") == ["./collections/phr/collection.json"]
-    assert lake.read_json("collections", "phr", "collection.json")["extent"]["spatial"]["bbox"] == [[0, 0, 8, 1]]
 
 
 _LON = st.floats(-180, 180).map(lambda value: round(value, 3))
