@@ -5,6 +5,8 @@ import hashlib
 import pytest
 import requests
 
+from up42_pipelines.lake import Lake
+
 
 @pytest.fixture
 def archive(shop, fulfilled):
@@ -110,3 +112,22 @@ def test_an_asset_that_is_not_there(cli):
     said = cli("assets download 00000000-0000-4000-8000-000000000000")
     assert (said.code, said.stdout) == (1, "")
     assert "404" in said.stderr
+
+
+def test_into_a_store_nothing_is_kept_on_the_way(cli, archive, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    url = f"memory://{tmp_path.name}"
+    said = cli(["assets", "download", archive.id, "--to", url, "--json"])
+    assert said.code == 0, said.stderr
+    [document] = said.json
+    content = Lake(url).read_bytes(archive.id)
+    assert document["path"].endswith(archive.id)
+    assert (document["size"], document["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    assert len(content) == archive.size
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_is_none_is_told(cli, archive):
+    said = cli(["assets", "download", archive.id, "--to", "nosuch://bucket"])
+    assert said.code == 1
+    assert "nosuch://bucket" in said.stderr

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from up42_pipelines.cli.account import with_client
 from up42_pipelines.cli.output import Column, Output, example, json_option, limit_option, note
@@ -106,19 +115,24 @@ def show(client: Up42Client, asset_id: str, out: Output) -> None:
 @click.argument("wanted", metavar="ASSET...", nargs=-1, required=True)
 @click.option(
     "--to",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    help="Folder, made when it is not there [default: here].",
+    "place",
+    metavar="FOLDER|URL",
+    default=".",
+    help="Folder, made when it is not there, or a gs:// or s3:// URL, straight into which files go [default: here].",
 )
 @json_option
 @with_client
-def download(client: Up42Client, wanted: Sequence[str], folder: Path, out: Output) -> None:
+def download(client: Up42Client, wanted: Sequence[str], place: str, out: Output) -> None:
     """Download files, verified, and resumed when the connection drops.
 
     An ASSET is an id, or the href of an asset of a STAC item. A file that is there already, with other content, is not
-    overwritten. Prints one path per file.
+    overwritten. In an object store each becomes an object with the asset's id, visible once it is verified. Prints one
+    path or URL per file.
     """
+    if "://" in place:
+        _download_into_store(client, wanted, place, out)
+        return
+    folder = Path(place)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -145,14 +159,13 @@ def link(client: Up42Client, asset: str, out: Output) -> None:
 def _fetch(client: Up42Client, asset: str, folder: Path, progress: Progress) -> Received:
     """One file, under its own name; where a file of that name is something else, the asset's id is added."""
     from up42_pipelines.lake import download as verified_download
-    from up42_pipelines.lake import safe_name
 
-    asset_id = safe_name(asset.removesuffix("/download-url").rpartition("/")[2])
+    asset_id = _id_of(asset)
     task = progress.add_task(asset_id, total=None)
     received = verified_download(
         lambda: client.storage.assets.download_url(asset),
         folder / f".{asset_id}.part",
-        on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+        on_progress=partial(_show_progress, progress, task),
     )
     name = Path(received.filename or asset_id)
     for target in (folder / name, folder / f"{name.stem}-{asset_id}{name.suffix}"):
@@ -161,6 +174,41 @@ def _fetch(client: Up42Client, asset: str, folder: Path, progress: Progress) -> 
             return replace(received, path=target)
     received.path.unlink()
     raise LakeError(f"{target} is there already, with other content: choose another folder with --to.")
+
+
+def _download_into_store(client: Up42Client, wanted: Sequence[str], url: str, out: Output) -> None:
+    """Stream files into an object store; nothing is kept on this machine."""
+    from up42_pipelines.lake import Lake
+    from up42_pipelines.lake.transfer.stream import stream
+
+    lake = Lake(url)
+    documents = []
+    with _progress() as progress:
+        for asset in wanted:
+            asset_id = _id_of(asset)
+            task = progress.add_task(asset_id, total=None)
+            streamed = stream(
+                partial(client.storage.assets.download_url, asset),
+                lake,
+                asset_id,
+                on_progress=partial(_show_progress, progress, task),
+            )
+            digests = {"size": streamed.size, "crc32c": streamed.crc32c, "sha256": streamed.sha256}
+            documents.append({"asset": asset, "path": lake.href(asset_id), **digests})
+    if out.as_json:
+        out.record(documents, {})
+    for document in documents:
+        out.line(str(document["path"]))
+
+
+def _id_of(asset: str) -> str:
+    from up42_pipelines.lake import safe_name
+
+    return safe_name(asset.removesuffix("/download-url").rpartition("/")[2])
+
+
+def _show_progress(progress: Progress, task: TaskID, done: int, total: int | None) -> None:
+    progress.update(task, completed=done, total=total)
 
 
 def _holds(target: Path, received: Received) -> bool:
