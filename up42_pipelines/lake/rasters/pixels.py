@@ -72,7 +72,7 @@ def read_pixels(before: Any, after: Any | None = None, *, name: str) -> Pixels:
                 own = None if shared is None or band in alpha else shared != 0
                 valid = moments[band].add(values, own, before.nodatavals[band])
                 if band in colours or not colours:
-                    covered = valid if covered is False else _either(covered, valid)
+                    covered = _either(covered, valid)
         valid_pixels += _mark(coarse, cell, window, covered)
     size = before.width * before.height
     return Pixels(
@@ -119,10 +119,12 @@ def _bytes(array: Any) -> memoryview:
 
 
 def _either(one: Mask | bool, other: Mask | bool) -> Mask | bool:
-    """Or, where True stands for a window that is valid throughout."""
+    """Or, where a bool stands for the whole window."""
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return np.logical_or(one, other)
     if one is True or other is True:
         return True
-    return np.logical_or(one, other) if isinstance(one, np.ndarray) and isinstance(other, np.ndarray) else one or other
+    return other if one is False else one
 
 
 def _mark(coarse: Mask, cell: int, window: Window, covered: Mask | bool) -> int:

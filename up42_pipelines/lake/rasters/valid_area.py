@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
 import shapely
-from rasterio.features import shapes
+from rasterio.features import shapes, sieve
 from shapely.geometry import shape
 
 from up42_pipelines.lake.rasters.footprint import Bbox, on_earth
@@ -16,6 +17,8 @@ from up42_pipelines.lake.rasters.pixels import Pixels
 from up42_pipelines.lake.rasters.records import RasterInfo
 
 MAX_VERTICES = 200  # before the edges are given points to bend in degrees
+# Cell edges between valid and not: some 4000 around a scene. With more, as speckle has, polygons would take minutes.
+MAX_BOUNDARY = 16_000
 # Holes and islands below this share of the raster are clouds, dropped lines and specks, not its outline.
 _SMALLEST_SHARE = 0.001
 _EDGES = 20  # a line as long as the raster gets so many points
@@ -52,28 +55,44 @@ def valid_footprint_4326(info: RasterInfo, pixels: Pixels) -> tuple[dict[str, An
 def outline_of(mask: npt.NDArray[np.bool_]) -> Any:
     """The area of the True cells of a grid, shape (y, x), as shapely polygons in (column, row).
 
-    They have at most `MAX_VERTICES` corners. Holes and islands below `_SMALLEST_SHARE` of the grid are left out, except
-    for the largest island.
+    They have at most `MAX_VERTICES` corners. Holes and islands below `_SMALLEST_SHARE` of the grid are left out; if
+    nothing else is there, it is the convex hull of all. Speckle is drawn on a coarser grid.
     """
-    smallest = _SMALLEST_SHARE * mask.size
-    grid = mask.astype(np.uint8)
-    parts: list[Any] = [shape(geometry) for geometry, _ in shapes(grid, mask=mask, connectivity=4)]
-    largest = max(parts, key=lambda part: float(part.area))
-    area: Any = shapely.union_all(
-        [_filled(part, smallest) for part in parts if part.area >= smallest or part is largest]
-    )
+    grid, scale = mask, 1
+    while _boundary(grid) > MAX_BOUNDARY and min(grid.shape) > 1:
+        grid, scale = _halved(grid), 2 * scale
+    smallest = max(2, math.ceil(_SMALLEST_SHARE * grid.size))
+    levels = sieve(grid.astype(np.uint8), smallest) if min(grid.shape) > 1 else grid.astype(np.uint8)
+    area: Any = shapely.union_all([shape(geometry) for geometry, _ in shapes(levels, mask=levels != 0)])
     tolerance = 0.5
     simpler: Any = area.simplify(tolerance)
-    while shapely.get_num_coordinates(simpler) > MAX_VERTICES and tolerance < max(mask.shape):
+    while shapely.get_num_coordinates(simpler) > MAX_VERTICES and tolerance < max(grid.shape):
         tolerance *= 2
         simpler = area.simplify(tolerance)
     if simpler.is_empty or not simpler.is_valid or shapely.get_num_coordinates(simpler) > MAX_VERTICES:
-        simpler = area.convex_hull
-    return simpler
+        return _hull(mask)
+    limits = np.array(mask.shape[::-1])
+    return shapely.transform(simpler, lambda points: np.minimum(points * scale, limits))
 
 
-def _filled(polygon: shapely.Polygon, smallest: float) -> shapely.Polygon:
-    """Without its small holes."""
-    return shapely.Polygon(
-        polygon.exterior, [hole for hole in polygon.interiors if shapely.Polygon(hole).area >= smallest]
-    )
+def _boundary(grid: npt.NDArray[np.bool_]) -> int:
+    """Number of cell edges between True and False."""
+    return int(np.count_nonzero(grid[1:] != grid[:-1]) + np.count_nonzero(grid[:, 1:] != grid[:, :-1]))
+
+
+def _halved(grid: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """At half the resolution; a cell is True with any of its four."""
+    rows, columns = grid.shape
+    even = np.pad(grid, ((0, rows % 2), (0, columns % 2)))
+    halved: npt.NDArray[np.bool_] = even[::2, ::2] | even[1::2, ::2] | even[::2, 1::2] | even[1::2, 1::2]
+    return halved
+
+
+def _hull(mask: npt.NDArray[np.bool_]) -> Any:
+    """Convex hull of the True cells."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    first = mask[rows].argmax(axis=1)
+    last = mask.shape[1] - mask[rows, ::-1].argmax(axis=1)
+    corners = [np.column_stack(pair) for pair in ((first, rows), (first, rows + 1), (last, rows), (last, rows + 1))]
+    hull: Any = shapely.convex_hull(shapely.multipoints(np.concatenate(corners).astype(np.float64)))
+    return hull.simplify(0.5)
