@@ -75,6 +75,7 @@ class Fault:
     before: Callable[[Stored], None] | None = None  # change the object first
     halfway: Callable[[], None] | None = None  # when half of the body is out
     no_range: bool = False  # answer with the whole object
+    claim: int = 200  # and with this status
     reset: bool = False  # cut with RST, not with FIN
     mid_header: bool = False  # cut within the headers
     trickle: bool = False  # a byte now and then, until the client has had enough
@@ -130,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.status:
             self._send(fault.status, fault.headers, b"<Error>told so</Error>", Fault())
             return
-        headers, body, status = {**stored.headers(), **fault.headers}, stored.content, 200
+        headers, body, status = {**stored.headers(), **fault.headers}, stored.content, fault.claim
         if stored.ranges and self.headers.get("If-Match", stored.etag) != stored.etag:
             self._send(412, {}, b"<Error>PreconditionFailed</Error>", Fault())
             return

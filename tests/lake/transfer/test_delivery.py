@@ -108,16 +108,17 @@ def test_one_file_that_fails_does_not_stop_the_others(files, fault, want, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "good"]
 
 
-def test_two_files_with_one_target_do_not_mix(files, fault, want, tmp_path):
-    crowd = Crowd(99)  # never gathers: the first is under way until the second has its answer
-    first = want("first", noise(50_000), fault(before=lambda _: crowd.gathered.wait(20)))
-    second = want("second", noise(60_000))
+def test_two_files_with_one_target_do_not_mix(fault, want):
+    one_is_over = threading.Event()
+    wait = fault(before=lambda _: one_is_over.wait(20))
+    first, second = want("first", noise(50_000), wait), want("second", noise(60_000), wait)
     outcomes = {}
     for name, result in fetch([first, Wanted(name="second", sign=second.sign, target=first.target)]):
         outcomes[name] = result
-        crowd.gathered.set()
-    assert isinstance(outcomes["second"], TransferError)
-    assert outcomes["first"].path.read_bytes() == noise(50_000)
+        one_is_over.set()
+    refused, (name, received) = sorted(outcomes.items(), key=lambda outcome: isinstance(outcome[1], Received))
+    assert isinstance(refused[1], TransferError)
+    assert received.path.read_bytes() == noise({"first": 50_000, "second": 60_000}[name])
 
 
 def test_what_sign_should_not_raise_ends_the_transfer(files, fault, want, tmp_path):

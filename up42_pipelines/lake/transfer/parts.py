@@ -154,7 +154,7 @@ class Source:
         return self._begin_again(reason)
 
     def close(self) -> None:
-        """Drop the first answer, when nobody read it."""
+        """Drop the first answer, when nobody read it; for whoever may stop between `begin` and `fetch`."""
         first, self._first = self._first, None
         if first is not None:
             first.close()

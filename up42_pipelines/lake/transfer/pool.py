@@ -93,6 +93,15 @@ class Pool:
             headers = {**_proxy_authorization(proxy), **headers}
             target = f"http://{parts.netloc.rpartition('@')[2]}{target}"
         answer = Answer(self, origin, self._free_connection(origin) or self._new_connection(origin, proxy))
+        try:
+            self._look_after(answer)
+            answer.begin(target, headers)
+        except BaseException:
+            answer.close()
+            raise
+        return answer
+
+    def _look_after(self, answer: Answer) -> None:
         with self._lock:
             if self.closed:
                 raise Fault("the transfer was closed", final=True)
@@ -100,12 +109,6 @@ class Pool:
             if self._watchman is None:
                 self._watchman = threading.Thread(target=self._watch, name="transfer-watch", daemon=True)
                 self._watchman.start()
-        try:
-            answer.begin(target, headers)
-        except BaseException:
-            answer.close()
-            raise
-        return answer
 
     def _free_connection(self, origin: _Origin) -> HTTPConnection | None:
         while True:
