@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from affine import Affine
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import CRSError
-from rasterio.warp import calculate_default_transform, reproject
+from rasterio.transform import GCPTransformer, RPCTransformer
+from rasterio.warp import reproject
+from rasterio.warp import transform as transform_points
 
 from up42_pipelines.errors import InvalidDelivery
 from up42_pipelines.lake.rasters.footprint import GDAL_ERRORS
@@ -21,6 +24,7 @@ from up42_pipelines.lake.rasters.records import RasterInfo
 from up42_pipelines.lake.rasters.source import RasterSource
 
 _WARP_MEMORY_MB = 64
+_GRID_POINTS = 21
 _LARGEST_GROWTH = 20  # pixels of the result per pixel of the source: beyond, the place makes no sense
 
 
@@ -39,16 +43,7 @@ def warp(source: RasterSource, info: RasterInfo, target: Path, *, to: str, neare
         with open_raster(source) as dataset:
             place = _place(dataset, info, source.name)
             crs = _crs(to, place, info, source.name)
-            options = {key: value for key, value in place.items() if key != "src_crs"}
-            bounds = (
-                {}
-                if info.bounds is None or "src_transform" not in place
-                else dict(zip(("left", "bottom", "right", "top"), dataset.bounds, strict=True))
-            )
-            grid = {key: value for key, value in options.items() if key != "src_transform"}
-            transform, width, height = calculate_default_transform(
-                place["src_crs"], crs, dataset.width, dataset.height, **bounds, **grid
-            )
+            transform, width, height = _grid(place, crs, info, source.name)
             if width * height > _LARGEST_GROWTH * info.width * info.height + (1 << 20):
                 raise InvalidDelivery(f"{source.name} would become {width} x {height} pixels in {crs.to_string()}.")
             profile = {
@@ -59,8 +54,8 @@ def warp(source: RasterSource, info: RasterInfo, target: Path, *, to: str, neare
             with rasterio.open(target, "w", **profile) as warped:
                 _describe(dataset, warped)
                 bands = list(dataset.indexes)
-                options |= {
-                    "src_crs": place["src_crs"],
+                options = {
+                    **place,
                     "dst_crs": crs,
                     "dst_transform": transform,
                     "num_threads": os.cpu_count() or 1,
@@ -76,13 +71,35 @@ def warp(source: RasterSource, info: RasterInfo, target: Path, *, to: str, neare
                     **options,
                 )
                 if dataset.nodata is None and ColorInterp.alpha not in dataset.colorinterp:
-                    seen = np.zeros((height, width), np.uint8)
-                    mask = dataset.dataset_mask() if has_mask(dataset) else np.full(dataset.shape, 255, np.uint8)
-                    reproject(mask, seen, resampling=Resampling.nearest, **options)
-                    warped.write_mask(seen)
+                    _write_mask(dataset, warped, target.parent, options)
             return str(crs.to_string())
     except (*GDAL_ERRORS, CRSError) as error:
         raise InvalidDelivery(f"{source.name} cannot be warped to {to}: {error!s:.200}.") from error
+
+
+def _write_mask(before: Any, after: Any, folder: Path, options: dict[str, Any]) -> None:
+    """Mask what `before` does not show. Through files, since a mask can be larger than memory."""
+    plain = {"driver": "GTiff", "count": 1, "dtype": "uint8", "tiled": True, "compress": "ZSTD", "BIGTIFF": "IF_SAFER"}
+    here = {"width": before.width, "height": before.height, "transform": before.transform, "crs": before.crs}
+    there = {"width": after.width, "height": after.height, "transform": after.transform, "crs": after.crs}
+    with (
+        rasterio.open(folder / "mask.tif", "w+", **plain, **here) as mask,
+        rasterio.open(folder / "seen.tif", "w+", **plain, **there) as seen,
+    ):
+        # GDAL warps a file by what it says of itself.
+        if "rpcs" in options:
+            mask.rpcs = options["rpcs"]
+        if "gcps" in options:
+            mask.gcps = options["gcps"], options["src_crs"]
+        masked = has_mask(before)
+        for _, window in mask.block_windows(1):
+            shape = int(window.height), int(window.width)
+            mask.write(
+                before.dataset_mask(window=window) if masked else np.full(shape, 255, np.uint8), 1, window=window
+            )
+        reproject(rasterio.band(mask, 1), rasterio.band(seen, 1), resampling=Resampling.nearest, **options)
+        for _, window in seen.block_windows(1):
+            after.write_mask(seen.read(1, window=window), window=window)
 
 
 def _place(dataset: Any, info: RasterInfo, name: str) -> dict[str, Any]:
@@ -96,6 +113,41 @@ def _place(dataset: Any, info: RasterInfo, name: str) -> dict[str, Any]:
     if gcps and crs:
         return {"gcps": gcps, "src_crs": crs}
     raise InvalidDelivery(f"{name} has neither geotransform, RPCs nor ground control points; it cannot be warped.")
+
+
+def _grid(place: dict[str, Any], crs: CRS, info: RasterInfo, name: str) -> tuple[Affine, int, int]:
+    """Geotransform, width and height of the result: around the source, with as many pixels along its diagonals.
+
+    As GDAL suggests it (GDALSuggestedWarpOutput); rasterio's way to that needs the VRT driver, which is not there.
+    """
+    rows, columns = (
+        axis.ravel() for axis in np.mgrid[0 : info.height : _GRID_POINTS * 1j, 0 : info.width : _GRID_POINTS * 1j]
+    )
+    xs, ys = transform_points(place["src_crs"], crs, *_coordinates(place, rows, columns))
+    x, y = (np.reshape(values, (_GRID_POINTS, _GRID_POINTS)) for values in (xs, ys))
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise InvalidDelivery(f"{name} cannot be warped to {crs.to_string()}: parts of it lie outside.")
+    diagonals = (
+        math.hypot(x[0, 0] - x[-1, -1], y[0, 0] - y[-1, -1]),
+        math.hypot(x[0, -1] - x[-1, 0], y[0, -1] - y[-1, 0]),
+    )
+    pixel = sum(diagonals) / 2 / math.hypot(info.width, info.height)
+    width, height = (max(1, math.ceil((axis.max() - axis.min()) / pixel)) for axis in (x, y))
+    return Affine(pixel, 0, float(x.min()), 0, -pixel, float(y.max())), width, height
+
+
+def _coordinates(place: dict[str, Any], rows: Any, columns: Any) -> tuple[list[float], list[float]]:
+    """Of pixel corners, x and y in the CRS of a place."""
+    if "src_transform" in place:
+        a, b, c, d, e, f = place["src_transform"][:6]
+        return (a * columns + b * rows + c).tolist(), (d * columns + e * rows + f).tolist()
+    if "rpcs" in place:
+        with RPCTransformer(place["rpcs"], RPC_HEIGHT=place["RPC_HEIGHT"]) as sensor:
+            xs, ys = sensor.xy(rows, columns, offset="ul")
+    else:
+        with GCPTransformer(place["gcps"]) as sensor:
+            xs, ys = sensor.xy(rows, columns, offset="ul")
+    return list(xs), list(ys)
 
 
 def _crs(to: str, place: dict[str, Any], info: RasterInfo, name: str) -> CRS:
