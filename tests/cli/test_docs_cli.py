@@ -1,11 +1,16 @@
 """What docs/cli.md shows runs, and prints what it shows."""
 
+import hashlib
 import re
 import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
 
+import pystac
+
 from up42_pipelines.cli import main
+from up42_pipelines.lake import Lake, item_folder, write_item
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGE = (PROJECT / "docs" / "cli.md").read_text()
@@ -58,11 +63,25 @@ class Ids:
         return getattr(self, name.lower())
 
 
+def land(lake: Lake) -> None:
+    """Put the item of the page into the lake."""
+    place, box = {"type": "Point", "coordinates": [13.4, 52.5]}, [13.4, 52.5, 13.4, 52.5]
+    when = datetime(2026, 6, 1, 10, 32, 49, tzinfo=UTC)
+    item = pystac.Item("scene-1", place, box, when, {"eo:cloud_cover": 3}, collection="phr")
+    item.add_link(pystac.Link("collection", "../collection.json"))
+    content = b"not really a raster.\n"
+    lake.write_bytes(content, *item_folder("phr", item.id), "ms.tif")
+    described = {"file:size": len(content), "file:checksum": f"1220{hashlib.sha256(content).hexdigest()}"}
+    item.add_asset("ms.tif", pystac.Asset("./ms.tif", extra_fields=described))
+    write_item(lake, "phr", item)
+
+
 def test_every_command_does_what_the_page_says(
     shop, start_sandbox, purchases_at, cli_of, wait_for, tmp_path, monkeypatch
 ):
     mine = type(shop)(start_sandbox("--speed", "5000"))
     ids = Ids(mine, purchases_at(mine, tmp_path / "lake"), wait_for)
+    land(Lake(str(tmp_path / "lake")))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "berlin.geojson").write_bytes((PROJECT / "assets_defs" / "aois" / "berlin.geojson").read_bytes())
     run = cli_of(mine)

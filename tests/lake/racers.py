@@ -74,7 +74,7 @@ if __name__ == "__main__":
     if job[0] == "commit":
         import pyarrow as pa
 
-        import up42_pipelines.lake.stac.catalog
+        import up42_pipelines.lake.stac.catalog  # noqa: F401
 
         pa.array(["imports pandas"])
     with CONTEXT.Pool(RACERS) as pool:

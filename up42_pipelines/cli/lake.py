@@ -87,7 +87,10 @@ def lake() -> None:
 @lake_option
 @_json_option
 def ls(collection: str | None, limit: int | None, lake_url: str, out: Output) -> None:
-    """List the collections; with --collection its items, the newest acquisition first."""
+    """List the collections, or the items of one.
+
+    Items come with the newest acquisition first; withheld ones are counted and not listed.
+    """
     from up42_pipelines.lake import Lake
     from up42_pipelines.lake.stac.index import search as find
     from up42_pipelines.lake.upkeep.contents import summaries
@@ -120,7 +123,10 @@ def search(
     lake_url: str,
     out: Output,
 ) -> None:
-    """Find committed items by place, time and cloud in the lake's index, the newest acquisition first."""
+    """Find items by place, time and cloud cover.
+
+    Looks into the lake's index, so that it is fast however many items there are. The newest acquisition comes first.
+    """
     from up42_pipelines.lake import Lake
     from up42_pipelines.lake.stac.index import search as find
     from up42_pipelines.lake.upkeep.files import collection_names
@@ -148,9 +154,10 @@ def search(
 @lake_option
 @_json_option
 def verify(collection: str | None, fast: bool, lake_url: str, out: Output) -> None:
-    """Compare every file with its item, and collections, catalogue and index with the items.
+    """Find what is not as the items say.
 
-    Exits with 1 when something is not as it should be.
+    Compares every file with its item, and collections, catalogue and index with the items. Exits with 1 when something
+    is not as it should be.
     """
     from up42_pipelines.lake import Lake
     from up42_pipelines.lake.upkeep.verify import verify as findings_in
@@ -177,7 +184,7 @@ def verify(collection: str | None, fast: bool, lake_url: str, out: Output) -> No
 @lake_option
 @_json_option
 def gc(remove: bool, older_than: float, lake_url: str, out: Output) -> None:
-    """List what killed work has left behind, and remove it with --remove.
+    """List what killed work has left, or remove it.
 
     Nothing that an item refers to is removed, and nothing of purchases, ledgers and stored assets.
     """
@@ -204,9 +211,9 @@ def gc(remove: bool, older_than: float, lake_url: str, out: Output) -> None:
 @lake_option
 @_json_option
 def repair(collection: str | None, lake_url: str, out: Output) -> None:
-    """Write collections, catalogue and index anew, as the items say.
+    """Make collections, catalogue and index anew.
 
-    Exits with 1 when an item cannot be read; it is left as it is.
+    They are written as the items say. Exits with 1 when an item cannot be read; it is left as it is.
     """
     from up42_pipelines.lake import Lake
     from up42_pipelines.lake.upkeep.repair import repair as repaired_in

@@ -194,7 +194,9 @@ def refresh_rows(lake: Lake, collection_id: str, names: Mapping[str, str]) -> in
         seen = index.listing(lake, collection_id)
         documents = _read_marks(lake, folder, names.values())
         items = {
-            item_id: placed(lake, folder, name, documents[name]) for item_id, name in names.items() if name in documents
+            item_id: placed(lake, folder, name, documents[name])
+            for item_id, name in names.items()
+            if name in documents and documents[name]["id"] == item_id
         }
         known = index.digests(lake, collection_id)
         stale = [item for item_id, item in items.items() if known.get(item_id) != item.digest()]

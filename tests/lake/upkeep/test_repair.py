@@ -1,0 +1,136 @@
+"""`repair` derives anew what the items tell, and changes no item."""
+
+from __future__ import annotations
+
+from up42_pipelines.lake import Lake
+from up42_pipelines.lake.stac import index
+from up42_pipelines.lake.stac.catalog import write_items
+from up42_pipelines.lake.upkeep import repair as module
+from up42_pipelines.lake.upkeep.repair import repair
+from up42_pipelines.lake.upkeep.verify import verify
+
+FOLDER = ("collections", "c")
+
+
+def everything_derived(lake):
+    lake.remove("catalog.json")
+    for collection in lake.list("collections"):
+        lake.remove("collections", collection, "collection.json")
+        for name in lake.list("collections", collection, "index"):
+            lake.remove("collections", collection, "index", name)
+
+
+def check_all_is_lost(lake, land):
+    for name in "abc":
+        land(lake, name)
+    land(lake, "d", collection="../d")
+    land(lake, "w", withheld=True)
+    catalog, collection = lake.read_json("catalog.json"), lake.read_json(*FOLDER, "collection.json")
+    everything_derived(lake)
+    (one, other) = list(repair(lake))
+    assert (one.items, one.rows, one.damaged, one.removed) == (3, 3, (), ())
+    assert other.items == 1
+    assert list(verify(lake)) == []
+    assert lake.read_json("catalog.json") == catalog
+    assert lake.read_json(*FOLDER, "collection.json") == collection
+    assert lake.read_json("collections", other.collection, "collection.json")["id"] == "../d"
+    assert [item["id"] for item in index.search(lake, "c")] == ["a", "b", "c"]
+
+
+def test_all_is_lost(lake, land):
+    check_all_is_lost(lake, land)
+
+
+def test_all_is_lost_in_an_object_store(remote, land):
+    check_all_is_lost(remote, land)
+
+
+def test_a_whole_lake_stays_as_it_is(lake, land):
+    land(lake, "a")
+    before = {name: lake.read_bytes(*FOLDER, name) for name in ("collection.json",)}
+    (done,) = repair(lake)
+    assert (done.items, done.rows) == (1, 0)
+    assert {name: lake.read_bytes(*FOLDER, name) for name in before} == before
+
+
+def test_a_damaged_item_is_reported_and_stays(lake, land):
+    land(lake, "a")
+    land(lake, "b")
+    lake.write_bytes(b"{", *FOLDER, "a", "a.json")
+    (done,) = repair(lake)
+    assert (done.items, done.rows, done.damaged) == (1, 1, ("collections/c/a/a.json",))
+    assert lake.read_bytes(*FOLDER, "a", "a.json") == b"{"
+    assert [item["id"] for item in index.search(lake, "c")] == ["b"]
+    assert lake.exists(*FOLDER, "a", "a.tif")
+
+
+def test_what_people_wrote_into_a_collection_stays(lake, land):
+    land(lake, "a")
+    document = lake.read_json(*FOLDER, "collection.json")
+    document |= {"title": "Harbour", "links": [*document["links"], {"rel": "license", "href": "https://h/eula"}]}
+    document["extent"]["spatial"]["bbox"] = [[-180, -90, 180, 90]]
+    lake.write_json(document, *FOLDER, "collection.json")
+    list(repair(lake))
+    mended = lake.read_json(*FOLDER, "collection.json")
+    assert mended["title"] == "Harbour"
+    assert "license" in {link["rel"] for link in mended["links"]}
+    assert mended["extent"]["spatial"]["bbox"] == [[13.0, 52.0, 13.0, 52.0]]
+
+
+def test_damaged_parts_are_removed_and_their_rows_made_anew(lake, land):
+    land(lake, "a")
+    land(lake, "b")
+    name = lake.list(*FOLDER, "index")[0]
+    lake.write_bytes(b"PAR1", *FOLDER, "index", name)
+    (done,) = repair(lake)
+    assert (done.removed, done.rows) == ((f"collections/c/index/{name}",), 1)
+    assert len(lake.list(*FOLDER, "index")) == 1
+    assert list(verify(lake)) == []
+
+
+def test_in_batches(lake, land, monkeypatch):
+    monkeypatch.setattr(module, "_BATCH", 2)
+    for name in "abcde":
+        land(lake, name)
+    everything_derived(lake)
+    (done,) = repair(lake)
+    assert (done.items, done.rows) == (5, 5)
+    assert list(verify(lake)) == []
+
+
+def test_one_that_is_committed_meanwhile_is_linked(lake, land, monkeypatch):
+    land(lake, "a")
+    everything_derived(lake)
+    write_json, once = Lake.write_json, iter([True])
+
+    def slow(self, document, *parts):
+        if parts[-1] == "collection.json" and next(once, False):
+            land(self, "meanwhile")
+        write_json(self, document, *parts)
+
+    monkeypatch.setattr(Lake, "write_json", slow)
+    list(repair(lake))
+    assert list(verify(lake)) == []
+    assert [item["id"] for item in index.search(lake, "c")] == ["a", "meanwhile"]
+
+
+def test_one_that_is_committed_while_its_row_is_found_missing(lake, land, monkeypatch):
+    """Its row is there, its mark came after the listing: the row stays."""
+    land(lake, "a")
+    digests, once = index.digests, iter([True])
+
+    def slow(*arguments):
+        if next(once, False):
+            land(lake, "meanwhile")
+        return digests(*arguments)
+
+    everything_derived(lake)
+    monkeypatch.setattr(index, "digests", slow)
+    list(repair(lake))
+    assert list(verify(lake)) == []
+
+
+def test_nothing_to_derive(lake):
+    write_items(lake, "c", [])
+    assert list(repair(lake)) == []
+    assert lake.list() == []
