@@ -296,23 +296,23 @@ class TestStates:
     def test_a_reader_whose_part_is_merged_away_looks_again(self, lake, monkeypatch):
         add(lake, item("a"))
         add(lake, item("b"))
-        open_part, once = parts.open_part, iter([True])
+        opened, once = parts.opened, iter([True])
 
         def disturbed(*arguments):
             if next(once, False):
                 index.compact(lake, "c", everything=True)
-            return open_part(*arguments)
+            return opened(*arguments)
 
-        monkeypatch.setattr(parts, "open_part", disturbed)
+        monkeypatch.setattr(parts, "opened", disturbed)
         assert found(lake) == ["a", "b"]
 
     def test_who_is_disturbed_forever_says_so(self, lake, monkeypatch):
         add(lake, item("a"))
 
         def gone(*_):
-            raise parts.Vanished
+            raise FileNotFoundError
 
-        monkeypatch.setattr(parts, "open_part", gone)
+        monkeypatch.setattr(parts, "opened", gone)
         with pytest.raises(LakeError, match="changed 20 times"):
             found(lake)
 

@@ -8,6 +8,7 @@ Hrefs are absolute, so that a file can be read from anywhere; `lake repair` make
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +27,7 @@ from up42_pipelines.lake.stac.table import (
     FILTERED,
     REVISION,
     SCHEMA,
+    WITH_STATISTICS,
     Placed,
     crossing_groups,
     documents_of,
@@ -250,28 +252,33 @@ def _find(
 ) -> list[tuple[float, Document]]:
     """Narrow columns first, whole rows only of what is found; with the time (microseconds since 1970) to sort by."""
     hits: dict[str, _Hit] = {}
-    for part in seen.parts:
-        with log.open_part(lake, folder, part) as file:
-            for item_id, hit in _hits(file, part, wanted):
-                if item_id not in hits or hits[item_id].revision < hit.revision:
-                    hits[item_id] = hit
-    for item_id, (_, revision) in log.read_removals(lake, folder, seen).items():
-        if item_id in hits and hits[item_id].revision < revision:
-            del hits[item_id]
-    _drop_superseded(lake, folder, seen, hits)
-    chosen = sorted(hits.items(), key=lambda entry: (-entry[1].time, entry[0]))[:limit]
-    found = []
-    for part in {hit.part.name: hit.part for _, hit in chosen}.values():
-        rows = sorted(hit.row for _, hit in chosen if hit.part is part)
-        with log.open_part(lake, folder, part) as file:
-            found += documents_of(_rows(file, rows))
+    with ExitStack() as stack:
+        files = {}
+        for part in seen.parts:
+            with log.reading(lake, folder, part):
+                files[part.name] = stack.enter_context(log.opened(lake, folder, part))
+                for item_id, hit in _hits(files[part.name], part, wanted):
+                    if item_id not in hits or hits[item_id].revision < hit.revision:
+                        hits[item_id] = hit
+        for item_id, (_, revision) in log.read_removals(lake, folder, seen).items():
+            if item_id in hits and hits[item_id].revision < revision:
+                del hits[item_id]
+        for part in seen.parts:
+            with log.reading(lake, folder, part):
+                _drop_superseded(files[part.name], part, hits)
+        chosen = sorted(hits.items(), key=lambda entry: (-entry[1].time, entry[0]))[:limit]
+        found = []
+        for part in {hit.part.name: hit.part for _, hit in chosen}.values():
+            rows = sorted(hit.row for _, hit in chosen if hit.part is part)
+            with log.reading(lake, folder, part):
+                found += documents_of(_rows(files[part.name], rows))
     times = {item_id: hit.time for item_id, hit in chosen}
     return [(times[document["id"]], document) for document in found]
 
 
 def _hits(file: Any, part: log.Part, wanted: Wanted) -> Iterable[tuple[str, _Hit]]:
     metadata = file.metadata
-    groups = [group for group in range(metadata.num_row_groups) if _may_match(metadata, group, wanted)]
+    groups = groups_to_read(metadata, wanted)
     starts = np.cumsum([0] + [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)])
     if not groups:
         return
@@ -305,20 +312,16 @@ def _within(positions: Array, groups: Sequence[int], starts: Array) -> Array:
     return np.asarray(positions - np.asarray([starts[group] for group in groups])[nth] + before[nth])
 
 
-def _drop_superseded(lake: Lake, folder: Sequence[str], seen: log.Listing, hits: dict[str, _Hit]) -> None:
-    """Forget a hit when a newer row of the item, elsewhere, does not match: that is how the item is now."""
-    for part in seen.parts:
-        in_doubt = [
-            item_id for item_id, hit in hits.items() if hit.part.name != part.name and hit.revision < part.revision
-        ]
-        if not in_doubt:
-            continue
-        with log.open_part(lake, folder, part) as file:
-            rows = file.read(columns=["id", REVISION])
-        rows = rows.filter(pc.is_in(rows["id"], pa.array(in_doubt, pa.string())))
-        for item_id, revision in zip(rows["id"].to_pylist(), rows[REVISION].to_pylist(), strict=True):
-            if item_id in hits and hits[item_id].revision < revision:
-                del hits[item_id]
+def _drop_superseded(file: Any, part: log.Part, hits: dict[str, _Hit]) -> None:
+    """Forget a hit when a newer row of the item, in this part, does not match: that is how the item is now."""
+    in_doubt = [item for item, hit in hits.items() if hit.part.name != part.name and hit.revision < part.revision]
+    if not in_doubt:
+        return
+    rows = file.read(columns=["id", REVISION])
+    rows = rows.filter(pc.is_in(rows["id"], pa.array(in_doubt, pa.string())))
+    for item_id, revision in zip(rows["id"].to_pylist(), rows[REVISION].to_pylist(), strict=True):
+        if item_id in hits and hits[item_id].revision < revision:
+            del hits[item_id]
 
 
 def _matches(rows: pa.Table, wanted: Wanted) -> Array:
@@ -343,17 +346,26 @@ def _matches(rows: pa.Table, wanted: Wanted) -> Array:
     return matching
 
 
-def _may_match(metadata: Any, group: int, wanted: Wanted) -> bool:
-    """Whether a row group can hold what is wanted, by its smallest and largest values."""
-    limits = _limits(metadata.row_group(group))
+def groups_to_read(metadata: Any, wanted: Wanted) -> list[int]:
+    """The row groups of a part that can hold what is wanted, by their smallest and largest values."""
+    columns = {metadata.schema.column(number).path: number for number in range(metadata.num_columns)}
+    across = crossing_groups(metadata)
+    return [
+        group
+        for group in range(metadata.num_row_groups)
+        if _may_match(_limits(metadata.row_group(group), columns), wanted, group in across)
+    ]
+
+
+def _may_match(limits: Mapping[str, tuple[float, float]], wanted: Wanted, across: bool) -> bool:
+    """Whether rows within limits can match; `across` when their boxes cross the antimeridian."""
 
     def overlap(least: str, lowest: float, most: str, highest: float) -> bool:
-        """Whether some row may have `most` >= lowest and `least` <= highest; unknown limits may be anything."""
-        return limits.get(most, (0, np.inf))[1] >= lowest and limits.get(least, (-np.inf, 0))[0] <= highest
+        """Whether some row may have `most` >= lowest and `least` <= highest."""
+        return most in limits and least in limits and limits[most][1] >= lowest and limits[least][0] <= highest
 
-    if wanted.max_cloud_cover_percent is not None and not overlap(
-        "eo:cloud_cover", -np.inf, "eo:cloud_cover", wanted.max_cloud_cover_percent
-    ):
+    cover = wanted.max_cloud_cover_percent
+    if cover is not None and not overlap("eo:cloud_cover", -np.inf, "eo:cloud_cover", cover):
         return False
     if wanted.datetime_range is not None:
         first, last = (None if moment is None else _microseconds(moment) for moment in wanted.datetime_range)
@@ -361,24 +373,22 @@ def _may_match(metadata: Any, group: int, wanted: Wanted) -> bool:
         earliest = min(limits.get(name, (np.inf, 0))[0] for name in ("datetime", "start_datetime"))
         if (first is not None and latest < first) or (last is not None and earliest > last):
             return False
-    if wanted.bbox is not None:
-        _, south, _, north = wanted.bbox
-        if not overlap("bbox.ymin", south, "bbox.ymax", north):
-            return False
-        if group not in crossing_groups(metadata):
-            return any(overlap("bbox.xmin", west, "bbox.xmax", east) for west, east in _without_crossing(wanted.bbox))
-    return True
+    if wanted.bbox is None:
+        return True
+    _, south, _, north = wanted.bbox
+    in_lon = (overlap("bbox.xmin", west, "bbox.xmax", east) for west, east in _without_crossing(wanted.bbox))
+    return overlap("bbox.ymin", south, "bbox.ymax", north) and (across or any(in_lon))
 
 
-def _limits(group: Any) -> Mapping[str, tuple[float, float]]:
+def _limits(group: Any, columns: Mapping[str, int]) -> Mapping[str, tuple[float, float]]:
     """Smallest and largest value by column; a column of nulls has none, and one without statistics may have any."""
     limits = {}
-    for number in range(group.num_columns):
-        column = group.column(number)
+    for path in WITH_STATISTICS:
+        column = group.column(columns[path])
         if not column.is_stats_set:
-            limits[column.path_in_schema] = (-np.inf, np.inf)
+            limits[path] = (-np.inf, np.inf)
         elif column.statistics.has_min_max:
-            limits[column.path_in_schema] = (_plain(column.statistics.min), _plain(column.statistics.max))
+            limits[path] = (_plain(column.statistics.min), _plain(column.statistics.max))
     return limits
 
 

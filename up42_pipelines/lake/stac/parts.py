@@ -138,10 +138,23 @@ def open_part(lake: Lake, folder: Sequence[str], part: Part) -> Iterator[pq.Parq
         Vanished: it was merged into another one.
         Damaged: it cannot be read.
     """
+    with reading(lake, folder, part), opened(lake, folder, part) as file:
+        yield file
+
+
+@contextmanager
+def opened(lake: Lake, folder: Sequence[str], part: Part) -> Iterator[pq.ParquetFile]:
+    """Keep a part open, for reading it several times, each time within `reading`."""
     path = lake.path(*folder, INDEX, part.name)
+    with pa.memory_map(path) if lake.local else lake.fs.open(path, "rb") as source, pq.ParquetFile(source) as file:
+        yield file
+
+
+@contextmanager
+def reading(lake: Lake, folder: Sequence[str], part: Part) -> Iterator[None]:
+    """Explain what goes wrong with a part, as `open_part` does."""
     try:
-        with pa.memory_map(path) if lake.local else lake.fs.open(path, "rb") as source, pq.ParquetFile(source) as file:
-            yield file
+        yield
     except FileNotFoundError as error:
         raise Vanished(part.name) from error
     except (pa.ArrowException, OSError) as error:

@@ -26,7 +26,7 @@ import shapely
 from up42_pipelines.lake.stac.links import COLLECTION, Document
 
 REVISION, DIGEST = "up42-pipelines:revision", "up42-pipelines:digest"
-ROW_GROUP_ROWS = 4096
+ROW_GROUP_ROWS = 2048
 """Small, because a reader decodes whole row groups, and most queries find a few items only."""
 
 _STRUCTURE = frozenset({"self", "root", "parent", "collection"})
@@ -104,7 +104,7 @@ SCHEMA = pa.schema(
 )
 FILTERED = ("datetime", "start_datetime", "end_datetime", "eo:cloud_cover", "bbox")
 """Columns that decide whether an item is wanted; of the others no statistics are kept."""
-_WITH_STATISTICS = [*FILTERED[:-1], *(f"bbox.{side}" for side in _BOX)]
+WITH_STATISTICS = [*FILTERED[:-1], *(f"bbox.{side}" for side in _BOX)]
 _CROSSING = b"up42-pipelines:crossing"
 
 
@@ -180,7 +180,7 @@ def encoded(table: pa.Table) -> bytes:
         SCHEMA.with_metadata(metadata),
         compression="zstd",
         compression_level=6,
-        write_statistics=_WITH_STATISTICS,
+        write_statistics=WITH_STATISTICS,
     ) as writer:
         for group in groups:
             writer.write_table(group.replace_schema_metadata(metadata))
