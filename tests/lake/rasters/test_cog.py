@@ -143,7 +143,7 @@ def test_samples_of_odd_width(make_raster, noise, tmp_path, bits, dtype):
 
 
 def test_reversible_jpeg_2000(make_raster, noise, tmp_path):
-    pixels = noise(3)
+    pixels = noise(3, 300)
     source = make_raster("a.jp2", pixels, driver="JP2OpenJPEG", QUALITY=100, REVERSIBLE="YES", NBITS=12)
     landed = assert_converted(source, tmp_path / "cog.tif")
     assert landed.source_driver == "JP2OpenJPEG"
@@ -268,7 +268,9 @@ def test_cut_off_files_are_found(tmp_path, cog_bytes, striped_bytes, share):
 def test_cut_off_jpeg_2000_is_found(make_raster, noise, tmp_path, share):
     """OpenJPEG decodes what is left, and reports success."""
     tiles = {"blockxsize": 256, "blockysize": 256}
-    content = make_raster("a.jp2", noise(), driver="JP2OpenJPEG", QUALITY=100, REVERSIBLE="YES", **tiles).read_bytes()
+    content = make_raster(
+        "a.jp2", noise(1, 400), driver="JP2OpenJPEG", QUALITY=100, REVERSIBLE="YES", **tiles
+    ).read_bytes()
     source = tmp_path / "cut.jp2"
     source.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(InvalidDelivery, match="cut off"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 
 from up42_pipelines.errors import InvalidDelivery, LakeError
 from up42_pipelines.lake.rasters import worker as worker_module
+from up42_pipelines.lake.rasters.landlock import landlock_version
 from up42_pipelines.lake.rasters.limits import RasterLimits, limits_for
 from up42_pipelines.lake.rasters.raster import describe
 from up42_pipelines.lake.rasters.worker import RasterWorker
@@ -27,7 +29,8 @@ class CrashingWorker(RasterWorker):
 
     def answer(self, name: str) -> Any:
         """What the job named by a file answers, as it came."""
-        return self._run("describe", Path(name), Path(name).parent, dict)
+        with worker_module._folder(None) as folder:
+            return self._run("describe", Path(name), folder, dict)
 
 
 @pytest.fixture(scope="module")
@@ -155,11 +158,38 @@ def test_the_process_has_nothing_to_steal(crashing, job, monkeypatch):
     monkeypatch.setenv("UP42_PASSWORD", "hunter2")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     crashing._stop()  # the helper has the environment of its start
-    facts = crashing.answer(str(job("facts.tif")))
+    path = job("facts.tif")
+    facts = crashing.answer(str(path))
     assert "hunter2" not in str(facts["environment"])
-    assert facts["threads"] == 1, "forking is only safe with one"
-    assert len(facts["descriptors"]) == 5, "the standard three, which lead nowhere, its answer, and the listing itself"
+    assert path.read_text().split()[2] == "1", "threads of the helper: forking is only safe with one"
+    assert len(facts["descriptors"]) == 4, "the standard three, which lead nowhere, and its answer"
     assert facts["environment"]["TMPDIR"] == facts["folder"] == facts["environment"]["CPL_TMPDIR"]
+
+
+@pytest.mark.skipif(landlock_version() < 4, reason="this kernel has no Landlock that knows TCP")
+def test_the_process_reaches_its_raster_and_nothing_else(crashing, job, tmp_path):
+    (tmp_path / "secret").write_text("a")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        found = crashing.answer(str(job(f"reach.{listening.getsockname()[1]}")))
+    assert found == {
+        "own file": "done",
+        "own folder": "done",
+        "neighbour": "PermissionError",
+        "folder": "PermissionError",
+        "system": "PermissionError",
+        "write": "PermissionError",
+        "overwrite": "PermissionError",
+        "connect": "PermissionError",
+    }
+
+
+def test_kept_bytes_are_not_copied(raster_worker, tmp_path, cog_bytes):
+    source = tmp_path / "source.tif"
+    source.write_bytes(cog_bytes)
+    landed = raster_worker.land(source, tmp_path / "cog.tif")
+    assert landed.kept
+    assert landed.path == tmp_path / "cog.tif"
+    assert source.stat().st_ino == landed.path.stat().st_ino
 
 
 def test_nobody_left_behind(job, wait_for):
@@ -172,7 +202,7 @@ def test_nobody_left_behind(job, wait_for):
         f"with RasterWorker() as worker: worker.describe(Path({str(path)!r}))"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as asking:
-        child, helper = map(int, wait_for(path.read_text).split())
+        child, helper, _ = map(int, wait_for(path.read_text).split())
         asking.kill()
     wait_for(lambda: gone(child) and gone(helper))
     assert gone(child)

@@ -18,6 +18,7 @@ from rasterio.windows import Window
 from up42_pipelines.errors import InvalidDelivery, LakeError
 from up42_pipelines.lake.rasters.facts import check_facts
 from up42_pipelines.lake.rasters.footprint import GDAL_ERRORS
+from up42_pipelines.lake.rasters.keeping import keep_bytes
 from up42_pipelines.lake.rasters.members import has_placeholder_rpcs
 from up42_pipelines.lake.rasters.pixels import Pixels, read_pixels
 from up42_pipelines.lake.rasters.profiles import Profile, profile_of
@@ -41,6 +42,7 @@ def land_raster(
     roles: Collection[str] = (),
     warp_to: str | None = None,
     quicklook: bool = True,
+    place_kept: bool = True,
 ) -> Landed:
     """Land a raster: `ensure_cog`, warped first when asked, with its picture.
 
@@ -52,13 +54,14 @@ def land_raster(
             changes pixels: only on request. None keeps the delivered grid, or the sensor geometry with its ground
             control points or RPCs.
         quicklook: whether to draw it.
+        place_kept: see `ensure_cog`.
 
     Raises:
         InvalidDelivery: the source is no raster, cannot be decoded, or has no place to be warped from.
         LakeError: `target` cannot be written.
     """
     if warp_to is None:
-        landed = ensure_cog(source, target, roles=roles)
+        landed = ensure_cog(source, target, roles=roles, place_kept=place_kept)
     else:
         source = RasterSource.of(source)
         info = describe(source)
@@ -66,17 +69,19 @@ def land_raster(
         with tempfile.TemporaryDirectory(prefix="warped-", dir=target.parent) as folder:
             warped = Path(folder) / "warped.tif"
             crs = warp(source, info, warped, to=warp_to, nearest=nearest)
-            landed = ensure_cog(warped, target, roles=roles)
+            landed = ensure_cog(warped, target, roles=roles)  # warped is no COG, so it is converted
         fields = {name: getattr(landed, name) for name in Landed.__slots__}
         changed = {"kept": False, "source_driver": info.driver, "resampled_to": crs}
         landed = Landed(**{**fields, **changed})
     if not quicklook:
         return landed
     fields = {name: getattr(landed, name) for name in Landed.__slots__}
-    return Landed(**{**fields, "quicklook": quicklook_png(target)})
+    return Landed(**{**fields, "quicklook": quicklook_png(landed.path)})
 
 
-def ensure_cog(source: Path | RasterSource, target: Path, *, roles: Collection[str] = ()) -> Landed:
+def ensure_cog(
+    source: Path | RasterSource, target: Path, *, roles: Collection[str] = (), place_kept: bool = True
+) -> Landed:
     """Put a COG with the pixels of `source` at `target`, on the same file system if bytes are to be kept cheaply.
 
     A valid COG (`raster.is_cog`, strict) whose pixels decode keeps its bytes, lossy ones included: encoding again would
@@ -87,6 +92,9 @@ def ensure_cog(source: Path | RasterSource, target: Path, *, roles: Collection[s
     Every pixel is decoded, which finds files that are cut off or damaged, with one gap: libtiff stops before a DEFLATE
     tile's checksum, so damage that still inflates, or lies in uncompressed pixels, is only found by a checksum of the
     file (`transfer`).
+
+    Without `place_kept`, a raster whose bytes are kept stays where it is (`Landed.path`), and whoever called puts it
+    there: a confined process cannot link files into its folder.
 
     Measured with GDAL 3.10, the COG driver drops two things: metadata domains other than the default one, RPC and
     IMAGE_STRUCTURE (providers' side-cars fill those, a single GeoTIFF hardly ever), and the declaration that only some
@@ -104,23 +112,25 @@ def ensure_cog(source: Path | RasterSource, target: Path, *, roles: Collection[s
         if kept:
             with open_raster(source) as dataset:
                 pixels = read_pixels(dataset, name=source.name)
-            _copy_bytes(source.path, target)
+            if place_kept:
+                keep_bytes(source.path, target)
         else:
             convert(source, target, profile)
             pixels = compare(source, target)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
-    landed = info if kept else describe(target)
+    path = source.path if kept and not place_kept else target
+    landed = info if kept else describe(path)
     valid_footprint, valid_bbox = valid_footprint_4326(landed, pixels)
     return Landed(
-        path=target,
+        path=path,
         info=landed,
         kept=kept,
         source_driver=info.driver,
         profile=profile.name,
         reason=profile.reason,
-        encoding=_encoding(target),
+        encoding=_encoding(path),
         valid_percent=pixels.valid_percent,
         statistics=pixels.statistics,
         valid_footprint=valid_footprint,
@@ -217,14 +227,3 @@ def _encoding(path: Path) -> Encoding:
         compression=structure.get("COMPRESSION", "NONE"),
         predictor=int(structure.get("PREDICTOR", "1")),
     )
-
-
-def _copy_bytes(source: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    try:
-        target.hardlink_to(source)
-    except OSError:  # another file system, or one without hard links
-        try:
-            shutil.copyfile(source, target)
-        except OSError as error:
-            raise LakeError(f"Cannot write {target}: {error.strerror or error}. Free space, then run again.") from error

@@ -7,10 +7,14 @@ import os
 import resource
 import signal
 import sys
+import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 
 import rasterio
 
+import up42_pipelines
+from up42_pipelines.lake.rasters.landlock import restrict_to
 from up42_pipelines.lake.rasters.limits import RasterLimits
 
 # GeoTIFF and what it becomes, JPEG 2000, NITF, DIMAP, and what quicklooks, masks and outlines are made with.
@@ -46,8 +50,14 @@ def keep_only_needed_drivers() -> None:
         raise RuntimeError(f"GDAL registered {sorted(registered)} where {sorted(DRIVERS)} were wanted")
 
 
-def confine(limits: RasterLimits, folder: Path) -> None:
-    """Limit this process, and all threads it starts, for good; `folder` becomes its place for temporary files."""
+def confine(limits: RasterLimits, folder: Path, *, reads: Iterable[Path]) -> None:
+    """Limit this process, and all threads it starts, for good.
+
+    Args:
+        limits: what it may use.
+        folder: its place for temporary files. With Landlock, it can write nowhere else.
+        reads: the files of its raster. With Landlock, it can read nothing else, except for libraries and their data.
+    """
     os.chdir(folder)
     os.environ["TMPDIR"] = os.environ["CPL_TMPDIR"] = str(folder)
     if sys.platform == "linux":
@@ -65,6 +75,16 @@ def confine(limits: RasterLimits, folder: Path) -> None:
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
         # At the soft limit of CPU time comes SIGXCPU, which tells what it was; at the hard one SIGKILL, which does not.
         resource.setrlimit(kind, (allowed, allowed + 1 if kind == resource.RLIMIT_CPU else allowed))
+    restrict_to(readable=[*_libraries(), *(path.resolve() for path in reads)], writable=folder)
+
+
+def _libraries() -> list[Path]:
+    """Where code is that may still be imported, and the data of GDAL and PROJ."""
+    places = [sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    places += [place for place in sys.path if place.endswith(("site-packages", "dist-packages"))]
+    places += [os.environ[name] for name in ("GDAL_DATA", "PROJ_DATA", "PROJ_LIB") if name in os.environ]
+    places += ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/sys/devices/system/cpu", "/dev/urandom"]
+    return [*map(Path, places), Path(up42_pipelines.__file__).parent]
 
 
 def close_all_but(kept: int) -> None:

@@ -33,7 +33,7 @@ _CHUNK = 1 << 16
 
 def _land(source: Any, target: str, **options: Any) -> Any:
     options["roles"] = tuple(options["roles"])
-    return land_raster(rebuilt(source, RasterSource), Path(target), **options)
+    return land_raster(rebuilt(source, RasterSource), Path(target), place_kept=False, **options)
 
 
 JOBS: Mapping[str, Job] = {
@@ -131,7 +131,7 @@ def _child(request: dict[str, Any], jobs: Mapping[str, Job], limits: RasterLimit
     """The fork's whole life; never returns."""
     try:
         close_all_but(writer)
-        confine(limits, Path(request["folder"]))
+        confine(limits, Path(request["folder"]), reads=[Path(path) for path in request["reads"]])
         try:
             answer = to_line({"result": jobs[request["job"]](**request["arguments"])})
         except InvalidDelivery as error:

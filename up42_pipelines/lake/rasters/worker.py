@@ -18,6 +18,7 @@ from typing import IO, Any, Self, cast
 
 import up42_pipelines
 from up42_pipelines.errors import InvalidDelivery, LakeError
+from up42_pipelines.lake.rasters.keeping import keep_bytes
 from up42_pipelines.lake.rasters.limits import RasterLimits, limits_for
 from up42_pipelines.lake.rasters.records import Landed, RasterInfo
 from up42_pipelines.lake.rasters.source import RasterSource
@@ -111,7 +112,9 @@ class RasterWorker:
             made = folder / target.name
             options = {"target": made, "roles": tuple(roles), "warp_to": warp_to, "quicklook": quicklook}
             landed: Landed = self._run("land", source, folder, Landed, **options)
-            if landed.path != made or not made.is_file() or made.is_symlink():
+            if landed.kept:
+                keep_bytes(RasterSource.of(source).path, made)
+            if not made.is_file() or made.is_symlink():
                 raise LakeError(f"{RasterSource.of(source).name}: the raster helper left no COG at {made}.")
             made.replace(target)
         fields = {name: getattr(landed, name) for name in Landed.__slots__}
@@ -140,6 +143,7 @@ class RasterWorker:
         request = {
             "job": job,
             "folder": folder,
+            "reads": [source.path, *source.members],
             "limits": limits,
             "arguments": {"source": source, **arguments},
         }
