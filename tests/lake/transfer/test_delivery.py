@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from up42_pipelines.errors import ConfigurationError, LakeError, TransferError
-from up42_pipelines.lake.transfer import parts
+from up42_pipelines.lake.transfer import file_transfer, parts
 from up42_pipelines.lake.transfer.delivery import Limits
 from up42_pipelines.lake.transfer.download import Wanted, fetch
 from up42_pipelines.lake.transfer.partial import Received
@@ -129,6 +129,17 @@ def test_what_sign_should_not_raise_ends_the_transfer(files, fault, want, tmp_pa
     with pytest.raises(ZeroDivisionError):
         list(fetch(wanted))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_step_should_not_raise_ends_the_transfer(want, monkeypatch):
+    """Or a thread would be gone, and its file waited for without end."""
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(file_transfer, "combine", broken)
+    with pytest.raises(ZeroDivisionError):
+        list(fetch([want("a", noise(50_000)), want("b", noise(10))], part_bytes=PART_BYTES))
 
 
 def test_connections_are_limited_in_total(files, fault, want):

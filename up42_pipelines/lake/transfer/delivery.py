@@ -107,22 +107,24 @@ class Delivery:
         self._changed.notify_all()
 
     def _work(self) -> None:
-        while (job := self._take()) is not None:
-            file, step = job
-            try:
-                step()
-            except Interrupted:
-                pass
-            except ObjectChanged:
-                file.stale = True
-            except Up42Error as error:
-                file.failure = file.failure or error
-            except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise it to
-                with self._changed:
-                    self._crash = self._crash or error
-                    self._stopping = True
-                    self._over.notify_all()
-            self._put_back(file)
+        try:
+            while (job := self._take()) is not None:
+                file, step = job
+                try:
+                    step()
+                except Interrupted:
+                    pass
+                except ObjectChanged:
+                    file.stale = True
+                except Up42Error as error:
+                    file.failure = file.failure or error
+                self._put_back(file)
+        except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise it to
+            with self._changed:
+                self._crash = self._crash or error
+                self._stopping = True
+                self._changed.notify_all()
+                self._over.notify_all()
 
     def _take(self) -> tuple[FileTransfer, Callable[[], None]] | None:
         """The next step of any file; waits until there is one, None when there is nothing more to do."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from up42_pipelines.errors import TransferError, Up42Error
-from up42_pipelines.lake.transfer.checksums import as_base64, combine, md5_of
+from up42_pipelines.lake.transfer.checksums import as_base64, combine
 from up42_pipelines.lake.transfer.partial import PartialFile, Received
 from up42_pipelines.lake.transfer.parts import Source
 from up42_pipelines.lake.transfer.plan import Part, Plan
@@ -24,11 +24,13 @@ class Wanted:
         sign: gives a fresh signed URL; called shortly before a request.
         target: replaced when all is there and verified; a temporary name of the caller's choice, and the same one again
             after a failure or a kill, because what is there is then resumed.
+        on_arrival: told as soon as the target is there, in a thread of the transfer.
     """
 
     name: str
     sign: Callable[[], str]
     target: Path
+    on_arrival: Callable[[Received], None] | None = None
 
 
 class Interrupted(Exception):
@@ -126,7 +128,7 @@ class FileTransfer:
         verified_by = self._verify(self.plan, as_base64(crc32c))
         size = self._on_disk.publish()
         self._partial = None
-        return Received(
+        received = Received(
             path=self.wanted.target,
             size=size,
             crc32c=as_base64(crc32c),
@@ -134,6 +136,9 @@ class FileTransfer:
             filename=self.plan.filename,
             verified_by=verified_by,
         )
+        if self.wanted.on_arrival is not None:
+            self.wanted.on_arrival(received)
+        return received
 
     def _verify(self, plan: Plan, crc32c: str) -> Literal["crc32c", "md5", "length"]:
         if plan.size is not None and self.arrived != plan.size:
@@ -144,7 +149,7 @@ class FileTransfer:
             return "crc32c"
         if plan.md5 is not None:
             # 1.1 s of CPU time per GB, three times the transfer itself: only when nothing better is announced.
-            if (md5 := md5_of(self._on_disk.path)) != plan.md5:
+            if (md5 := self._on_disk.md5()) != plan.md5:
                 raise self._changed("md5", md5, plan.md5)
             return "md5"
         return "length"

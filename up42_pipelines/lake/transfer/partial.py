@@ -16,7 +16,7 @@ import google_crc32c
 
 from up42_pipelines.errors import LakeError, TransferError
 from up42_pipelines.lake.local_files import write_file
-from up42_pipelines.lake.transfer.checksums import sha256_of
+from up42_pipelines.lake.transfer.checksums import md5_of, sha256_of
 from up42_pipelines.lake.transfer.part_journal import entry, opening, read_journal
 from up42_pipelines.lake.transfer.plan import Part, Plan
 
@@ -133,6 +133,11 @@ class PartialFile:
             with self._writing(), self._lock:
                 os.write(self._journal, entry(part.index, crc32c))
             self._worth_keeping = True
+
+    def md5(self) -> str:
+        """Of all that is there, base64; reads it."""
+        with self._writing():
+            return md5_of(self.path)
 
     def publish(self) -> int:
         """Flush the bytes, give them the target's name, and remove the journal; size in bytes."""
