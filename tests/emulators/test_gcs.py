@@ -1,4 +1,4 @@
-"""The emulator of Google Cloud Storage against gcsfs: ranges, pages, long uploads, conditions."""
+"""The emulator of Google Cloud Storage against gcsfs: ranges, pages, long uploads, conditions, compose and copies."""
 
 import base64
 
@@ -77,3 +77,40 @@ def test_conditions_on_a_generation(fs, object_store):
     assert requests.delete(url, params={"ifGenerationNotMatch": generation}, timeout=10).status_code == 412
     assert requests.delete(url, params={"ifGenerationMatch": generation}, timeout=10).status_code == 204
     assert requests.get(url, timeout=10).status_code == 404
+
+
+def test_composing(fs):
+    for name in ("one", "two"):
+        fs.pipe_file(f"bucket/compose/{name}", name.encode())
+    fs.merge("bucket/compose/whole", ["bucket/compose/two", "bucket/compose/one"])
+    assert fs.cat_file("bucket/compose/whole") == b"twoone"
+    generation = fs.info("bucket/compose/one")["generation"]
+    fs.pipe_file("bucket/compose/one", b"another")
+    sources = {"sourceObjects": [{"name": "compose/one", "generation": generation}]}
+    with pytest.raises(FileNotFoundError):
+        fs.call("POST", "b/bucket/o/{}/compose", "compose/late", json=sources)
+    with pytest.raises(Exception, match="between 1 and 32"):
+        fs.merge("bucket/compose/many", ["bucket/compose/two"] * 33)
+    assert not fs.exists("bucket/compose/many")
+
+
+def test_copies(fs):
+    """gcsfs asks again with the token, as it has to for large objects."""
+    fs.pipe_file("bucket/copies/from", b"pixels", content_type="image/tiff")
+    fs.cp_file("bucket/copies/from", "bucket/copies/to")
+    assert fs.cat_file("bucket/copies/to") == b"pixels"
+    assert fs.info("bucket/copies/to")["contentType"] == "image/tiff"
+
+
+def test_another_checksum_than_announced_is_refused(fs):
+    url = f"{fs.base.removesuffix('storage/v1/')}upload/storage/v1/b/bucket/o"
+    body = (
+        b'--x\r\nA: b\r\n\r\n{"name": "announced", "crc32c": "%b"}\r\n--x\r\nContent-Type: a/b\r\n\r\npixels\r\r\n--x--'
+    )
+    crc32c = base64.b64encode(google_crc32c.value(b"pixels\r").to_bytes(4, "big"))
+    options = {"uploadType": "multipart", "headers": {"Content-Type": "multipart/related; boundary=x"}}
+    with pytest.raises(Exception, match="doesn't match calculated"):
+        fs.call("POST", url, data=body % b"AAAAAA==", **options)
+    assert not fs.exists("bucket/announced")
+    fs.call("POST", url, data=body % crc32c, **options)
+    assert fs.cat_file("bucket/announced") == b"pixels\r"
