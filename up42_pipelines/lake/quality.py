@@ -11,8 +11,13 @@ import shapely
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from up42_pipelines.lake.archives.entries import OF_A_FILE_MANAGER, OF_MACOS
 from up42_pipelines.lake.content import COG_MEDIA_TYPE
+from up42_pipelines.lake.products.recognise import AUXILIARY
 from up42_pipelines.lake.stac.item import ARCHIVE_OF_THE_SAME, LEFT_OUT, SENSOR_GEOMETRY, VERIFIED_BY
+
+# Reasons to leave a file out of the lake that take nothing from the delivery.
+_OF_NO_USE = frozenset({ARCHIVE_OF_THE_SAME, AUXILIARY, OF_A_FILE_MANAGER, OF_MACOS})
 
 
 class Check(StrEnum):
@@ -218,7 +223,7 @@ def _checksums(item: Mapping[str, Any]) -> _Outcome:
 
 def _completeness(item: Mapping[str, Any]) -> _Outcome:
     left_out = dict(item["properties"].get(LEFT_OUT, {}))
-    missing = {key: reason for key, reason in left_out.items() if reason != ARCHIVE_OF_THE_SAME}
+    missing = {key: reason for key, reason in left_out.items() if reason not in _OF_NO_USE}
     problem = " ".join(f"{key} is not in the lake: {reason}" for key, reason in sorted(missing.items()))
     return problem, "Everything that was delivered is in the lake.", {"left_out": left_out}
 

@@ -16,6 +16,10 @@ _LONGEST_SEGMENT_BYTES = 255  # ext4, XFS, APFS, NTFS
 _DRIVE = re.compile(r"[A-Za-z]:")
 _JUNK = {".ds_store", "thumbs.db", "desktop.ini"}
 
+FOLDER = "a folder; made when a file is in it"
+OF_MACOS = "what macOS adds to archives"
+OF_A_FILE_MANAGER = "what a file manager leaves behind"
+
 
 class Kind(StrEnum):
     """What an entry is."""
@@ -70,11 +74,11 @@ def why_refused(entries: Sequence[Entry], limits: UnpackLimits, packed_bytes: in
 def why_left_out(entry: Entry) -> str | None:
     """Why an entry is of no use; None when it is a file to be written."""
     if entry.kind is Kind.FOLDER:
-        return "a folder; made when a file is in it"
+        return FOLDER
     segments = entry.path.parts
     if "__MACOSX" in segments or segments[-1].startswith("._"):
-        return "what macOS adds to archives"
-    return "what a file manager leaves behind" if segments[-1].casefold() in _JUNK else None
+        return OF_MACOS
+    return OF_A_FILE_MANAGER if segments[-1].casefold() in _JUNK else None
 
 
 def disk_path(name: PurePosixPath) -> PurePosixPath:

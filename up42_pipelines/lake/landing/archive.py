@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from up42_pipelines.errors import InvalidDelivery
+from up42_pipelines.lake.archives.entries import FOLDER
 from up42_pipelines.lake.archives.limits import UnpackLimits
 from up42_pipelines.lake.archives.unpack import unpack
 from up42_pipelines.lake.landing.files import Files, Origin
@@ -65,7 +66,8 @@ def land_archive(
                     "gsd_m": raster.gsd_m,
                     "bands": [asdict(band) for band in raster.bands],
                 }
-        left_out = {str(name): reason for name, reason in unpacked.left_out.items()} | contents.left_out
+        left_out = {str(name): reason for name, reason in unpacked.left_out.items() if reason != FOLDER}
+        left_out |= contents.left_out
         for document in (*(paper for product in contents.products for paper in product.documents), *contents.documents):
             try:
                 files.add_document(document.key, document.member.path, document.media_type, origin)

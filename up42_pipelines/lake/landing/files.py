@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from up42_pipelines.errors import InvalidDelivery
 from up42_pipelines.lake.content import COG_MEDIA_TYPE, check_content, suffix_of
 from up42_pipelines.lake.landing.names import FileNames
+from up42_pipelines.lake.products.documents import media_type as type_by_content
+from up42_pipelines.lake.products.records import Member
 from up42_pipelines.lake.rasters.source import RasterSource
 from up42_pipelines.lake.rasters.worker import RasterWorker
 from up42_pipelines.lake.stac.assets import LandedAsset, Quicklook
@@ -83,9 +86,11 @@ class Files:
         """Take a file as it is; `path` is moved.
 
         Raises:
-            InvalidDelivery: it does not begin like its media type.
+            InvalidDelivery: it does not begin like its media type, or claims to be huge.
         """
         check_content(path, media_type)
+        if media_type == "image/png" and type_by_content(_member(path)) is None:
+            raise InvalidDelivery("It claims more pixels than a picture has; whoever opens it runs out of memory.")
         name = self._names.new(key, suffix_of(media_type))
         target = self.staging / name
         path.replace(target)
@@ -119,3 +124,7 @@ class Files:
         rank = (int("visual" not in roles), -min(bands, 3), key)
         if png is not None and (self._shown is None or rank < self._shown):
             self._shown, self.quicklook = rank, png
+
+
+def _member(path: Path) -> Member:
+    return Member(name=PurePosixPath(path.name), path=path, size=path.stat().st_size)

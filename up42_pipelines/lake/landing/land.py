@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pystac
@@ -18,11 +19,12 @@ from up42_pipelines.lake.archives.limits import UnpackLimits
 from up42_pipelines.lake.content import Kind, check_announced, is_raster, kind_of, media_type_of
 from up42_pipelines.lake.events import AssetLanded, AssetProgress, AssetSkipped, AssetStarted, LandingEvent
 from up42_pipelines.lake.landing.archive import Unpacked, land_archive
+from up42_pipelines.lake.landing.arrived import recall, remember
 from up42_pipelines.lake.landing.earlier import Earlier, still_holds
 from up42_pipelines.lake.landing.files import Files, Origin
 from up42_pipelines.lake.landing.names import FileNames
 from up42_pipelines.lake.landing.pictures import quicklook_of
-from up42_pipelines.lake.landing.scratch import fetching_folder, forget, forget_if_empty
+from up42_pipelines.lake.landing.scratch import fetching_folder, forget
 from up42_pipelines.lake.names import safe_name
 from up42_pipelines.lake.quality import DeliveryRules, Finding, judge, withheld_reasons
 from up42_pipelines.lake.rasters.source import RasterSource
@@ -84,7 +86,7 @@ class LandedItem:
         assets_fetched: downloaded by this call.
         files_kept: files written by this call whose bytes are the delivered ones, as opposed to converted.
         seconds: duration of this call.
-        already_there: True when nothing had to be fetched.
+        already_there: True when all of it was in the lake before this call.
         quicklook: small PNG of the raster that shows most; None when the item has none at hand.
     """
 
@@ -175,6 +177,7 @@ class _Landing:
         self.earlier = self._earlier()
         self.left_out = dict(self.earlier.left_out)
         self.unpacked: Unpacked | None = None
+        self.wanted: list[str] = []
         self.bytes_fetched = self.assets_fetched = 0
 
     def _earlier(self) -> Earlier:
@@ -188,19 +191,25 @@ class _Landing:
         """Land what is missing, and commit or withhold the item."""
         for key in self.earlier.sources:
             self.tell(AssetSkipped(item_id=self.item.id, asset_key=key, reason="already in the lake"))
-        wanted = self._wanted()
+        wanted = self.wanted = self._wanted()
         if not wanted and self.known is not None:
             for asset in self.known.assets.values():
                 asset.href = "./" + asset.href.rpartition("/")[2]
             return self._landed(self._settle(self.known, None), quicklook=None, files_kept=0)
         name = self.folder[-1]
-        with self.lake.staging(*self.folder) as staging:
+        with fetching_folder(self.lake, self.folder) as place, self.lake.staging(*self.folder) as staging:
             names = FileNames([mark_of(name), withheld_mark_of(name), *self.earlier.file_names])
             files = Files(staging, self.rasters, names, warp_to=self.options.warp_to)
-            self._fetch(wanted, files)
-            if not any(QUICKLOOK_OF in asset for asset in self.earlier.assets.values()):
-                files.add_quicklook()
-            settled = self._settle(self._described(files), files)
+            try:
+                self._fetch(wanted, place, files)
+                if not any(QUICKLOOK_OF in asset for asset in self.earlier.assets.values()):
+                    files.add_quicklook()
+                described = self._described(files)
+            except InvalidDelivery:
+                forget(place)  # what was delivered wrong is not worth resuming
+                raise
+            settled = self._settle(described, files)
+            forget(place)
         kept = sum(file.kept for file in files.landed.values())
         return self._landed(settled, quicklook=files.quicklook, files_kept=kept)
 
@@ -218,40 +227,41 @@ class _Landing:
                 self._leave_out(key, ARCHIVE_OF_THE_SAME)
         return [key for key in kinds if key not in self.earlier.sources and key not in self.left_out]
 
-    def _fetch(self, wanted: Sequence[str], files: Files) -> None:
-        """Fetch assets in parallel, and make files of each as it arrives."""
-        place = fetching_folder(self.lake, self.folder)
+    def _fetch(self, wanted: Sequence[str], place: Path, files: Files) -> None:
+        """Fetch assets in parallel, and make files of each as it arrives.
+
+        What has arrived stays in `place` until the item is settled: a landing that fails or is killed half way fetches
+        none of it again.
+        """
         requests = []
         for key in wanted:
             self.tell(AssetStarted(item_id=self.item.id, asset_key=key))
-            sign = partial(self.sign, self.item.assets[key].href)
+            href = self.item.assets[key].href
             # The same name at every attempt, and another for every key.
-            name = f"{safe_name(key)}-{sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
-            requests.append(Wanted(name=key, sign=sign, target=place / name))
+            target = place / f"{safe_name(key)}-{sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+            if (received := recall(target, href)) is not None:
+                self._take(key, received, files)
+            else:
+                note = partial(remember, href=href)
+                requests.append(Wanted(name=key, sign=partial(self.sign, href), target=target, on_arrival=note))
         failures: list[Up42Error] = []
         outcomes = fetch(
             requests, limits=self.options.connections, patience=self.options.patience, on_progress=self._progress
         )
-        try:
-            with closing(outcomes):
-                for key, outcome in outcomes:
-                    if isinstance(outcome, Received):
-                        self._take(key, outcome, files)
-                    else:
-                        failures.append(outcome)
-        except InvalidDelivery:
-            forget(place)  # what was delivered wrong is not worth resuming
-            raise
+        with closing(outcomes):
+            for key, outcome in outcomes:
+                if isinstance(outcome, Received):
+                    self.bytes_fetched += outcome.size
+                    self.assets_fetched += 1
+                    self._take(key, outcome, files)
+                else:
+                    failures.append(outcome)
         if failures:
-            forget_if_empty(place)
             raise failures[0]
-        forget(place)
 
     def _take(self, key: str, received: Received, files: Files) -> None:
         """Make files of one asset that has arrived."""
         asset, started = self.item.assets[key], time.monotonic()
-        self.bytes_fetched += received.size
-        self.assets_fetched += 1
         kind, roles = kind_of(asset), asset.roles or []
         origin = Origin(href=without_query(asset.href), verified_by=received.verified_by)
         before = set(files.landed)
@@ -274,8 +284,6 @@ class _Landing:
                 ) from error
             self._leave_out(key, str(error))
             return
-        finally:
-            received.path.unlink(missing_ok=True)
         self.left_out.pop(key, None)
         made = [files.landed[name] for name in files.landed.keys() - before]
         self.tell(
@@ -289,7 +297,14 @@ class _Landing:
         )
 
     def _described(self, files: Files) -> pystac.Item:
-        """The item as the lake will have it."""
+        """The item as the lake will have it.
+
+        Raises:
+            InvalidDelivery: that is no valid STAC, or would have no assets.
+        """
+        if not files.landed and not self.earlier.assets:
+            reasons = " ".join(f"{key}: {reason}" for key, reason in sorted(self.left_out.items()))
+            raise InvalidDelivery(f"Item {self.item.id!r}: none of its assets can be used. {reasons}")
         if self.unpacked is None:
             return lake_item(
                 self.item,
@@ -346,11 +361,12 @@ class _Landing:
     def _publish(self, files: Files) -> None:
         names = [file.file_name for file in files.landed.values()]
         names += [file.quicklook.file_name for file in files.landed.values() if file.quicklook is not None]
-        if self.committed is not None:
-            in_use = {asset.href.rpartition("/")[2] for asset in self.committed.assets.values()}
+        if self.known is not None:
+            in_use = {asset.href.rpartition("/")[2] for asset in self.known.assets.values()}
             if in_use & set(names):
-                # A committed item never describes other bytes than there are: it is away while they are replaced.
-                self.lake.remove(*self.folder, mark_of(self.folder[-1]))
+                # An item never describes other bytes than there are: it is away while they are replaced.
+                for mark in (mark_of, withheld_mark_of):
+                    self.lake.remove(*self.folder, mark(self.folder[-1]))
         for name in names:
             self.lake.publish(files.staging / name, *self.folder, name)
 
@@ -363,7 +379,7 @@ class _Landing:
             assets_fetched=self.assets_fetched,
             files_kept=files_kept,
             seconds=time.monotonic() - self.started,
-            already_there=self.assets_fetched == 0,
+            already_there=not self.wanted,
             quicklook=quicklook or quicklook_of(self.lake, self.folder, settled.item),
         )
 

@@ -28,6 +28,7 @@ _RECOGNISERS: tuple[Callable[[Delivery, frozenset[PurePosixPath]], list[Recognis
     recognise_job_result,
 )
 _RASTER_SUFFIXES = (".tif", ".tiff", ".jp2", ".ntf", ".nitf")
+AUXILIARY = "belongs to a product as an auxiliary file"
 _THUMBNAILS = ("icon", "thumb", "small", "browse")
 _LICENSES = ("license", "licence", "eula", "copyright")
 
@@ -129,7 +130,7 @@ def _papers(
     for member in delivery.members:
         if member.name not in free:
             if member.name not in placed and delivery.raster_format(member) is None:
-                left_out[str(member.name)] = "belongs to a product as an auxiliary file"
+                left_out[str(member.name)] = AUXILIARY
             continue
         kind = media_type(member)
         if kind is None:
