@@ -67,6 +67,25 @@ def test_debris_in_an_object_store(remote, land):
     check_debris(remote, land)
 
 
+def test_unfinished_uploads(remote, land):
+    """Parts that S3 keeps where no listing shows them; the emulator says that every upload began in November 2010."""
+    land(remote, "a")
+    unfinished = []
+    if hasattr(remote.fs, "call_s3"):
+        bucket, key, _ = remote.fs.split_path(remote.path(*FOLDER, "a", "a.tif"))
+        for place in (key, key.replace("collections", "purchases")):
+            remote.fs.call_s3("create_multipart_upload", Bucket=bucket, Key=place)
+        unfinished = [("upload", "collections/c/a/a.tif")]
+    assert found(remote, now=datetime(2010, 11, 11, tzinfo=UTC)) == []
+    assert found(remote) == unfinished
+    assert [(item.why, item.file.path) for item in remove_debris(remote, now=LATER)] == unfinished
+    assert found(remote) == []
+    if unfinished:
+        (left,) = remote.fs.call_s3("list_multipart_uploads", Bucket=bucket)["Uploads"]
+        assert "/purchases/" in left["Key"]
+    assert list(verify(remote)) == []
+
+
 def test_an_empty_lake(lake):
     assert found(lake) == []
     assert list(remove_debris(lake, now=LATER)) == []

@@ -179,7 +179,7 @@ def encoded(table: pa.Table) -> bytes:
         target,
         SCHEMA.with_metadata(metadata),
         compression="zstd",
-        compression_level=6,
+        compression_level=3,
         write_statistics=WITH_STATISTICS,
     ) as writer:
         for group in groups:

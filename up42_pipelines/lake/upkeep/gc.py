@@ -6,7 +6,8 @@ assets have stored (`assets/`) and anything that others put into the lake are no
 * temporary files (`.….part`) directly in the lake and below `collections/`,
 * files in item folders that the item, committed or withheld, does not refer to,
 * item folders without an item,
-* removals in an index that no row needs any more.
+* removals in an index that no row needs any more,
+* unfinished uploads into `collections/` on S3.
 
 All of it only when it is older than any work that may still go on.
 """
@@ -35,6 +36,9 @@ from up42_pipelines.lake.stac.catalog import (
 from up42_pipelines.lake.stac.links import COLLECTION, COLLECTIONS, linked_in
 from up42_pipelines.lake.store import Lake
 from up42_pipelines.lake.upkeep.files import StoredFile, by_item, collection_names, files_below, files_in
+from up42_pipelines.lake.uploads import Debris as UnfinishedUpload
+from up42_pipelines.lake.uploads import debris as unfinished_uploads
+from up42_pipelines.lake.uploads import remove_debris as remove_uploads
 
 OLD_ENOUGH = timedelta(days=1)
 """No landing goes on for so long without writing anything."""
@@ -46,11 +50,14 @@ class Debris:
 
     Attributes:
         file: which.
-        why: `temporary`, `unreferenced`, `no item`, `superseded` (a withheld mark beside a commit mark) or `removal`.
+        why: `temporary`, `unreferenced`, `no item`, `superseded` (a withheld mark beside a commit mark), `removal`, or
+            `upload` (parts of an object that S3 keeps, and lists nowhere else).
+        upload: what the store calls that; else None.
     """
 
     file: StoredFile
     why: str
+    upload: UnfinishedUpload | None = None
 
 
 def find_debris(lake: Lake, *, older_than: timedelta = OLD_ENOUGH, now: datetime | None = None) -> list[Debris]:
@@ -66,6 +73,7 @@ def find_debris(lake: Lake, *, older_than: timedelta = OLD_ENOUGH, now: datetime
     """
     before = (now or datetime.now(UTC)) - older_than
     found = [_temporary(file) for file in files_in(lake) if file.is_temporary and file.changed < before]
+    found += _unfinished_uploads(lake, older_than, now or datetime.now(UTC))
     elsewhere: set[str] = set()
     for name in collection_names(lake):
         folders = by_item(files_below(lake, COLLECTIONS, name))
@@ -75,7 +83,7 @@ def find_debris(lake: Lake, *, older_than: timedelta = OLD_ENOUGH, now: datetime
         others = [*files_in(lake, COLLECTIONS, name), *folders.get(index.INDEX, ())]
         found += [_temporary(file) for file in others if file.is_temporary and file.changed < before]
         found += _removals(lake, name, folders.get(index.INDEX, []), before)
-    return [debris for debris in found if debris.file.path not in elsewhere]
+    return [debris for debris in found if debris.upload is not None or debris.file.path not in elsewhere]
 
 
 def remove_debris(lake: Lake, *, older_than: timedelta = OLD_ENOUGH, now: datetime | None = None) -> Iterator[Debris]:
@@ -101,11 +109,37 @@ def remove_debris(lake: Lake, *, older_than: timedelta = OLD_ENOUGH, now: dateti
             again = _in_item_folder(lake, folder[2], files_below(lake, *folder), before, set())
             still &= {debris.file.path for debris in again}
         for debris in candidates:
-            if debris.file.path in still:
+            if debris.upload is not None:
+                remove_uploads(lake.fs, [debris.upload])
+            elif debris.file.path in still:
                 lake.remove(*debris.file.parts)
-                yield debris
+            else:
+                continue
+            yield debris
     if lake.local:
         _remove_empty_folders(Path(lake.path(COLLECTIONS)), before)
+
+
+def _unfinished_uploads(lake: Lake, older_than: timedelta, now: datetime) -> list[Debris]:
+    if not hasattr(lake.fs, "call_s3"):
+        return []
+    try:
+        found = unfinished_uploads(lake.fs, lake.path(COLLECTIONS), older_than.total_seconds(), now=now)
+    except Exception as error:  # botocore's own
+        raise LakeError(f"Lake {lake.url}: cannot list uploads: {type(error).__name__}: {error}.") from error
+    return [
+        Debris(
+            file=StoredFile(
+                parts=tuple(one.path.removeprefix(f"{lake.root}/").split("/")),
+                size=0,
+                changed=now - timedelta(seconds=one.age_s),
+            ),
+            why="upload",
+            upload=one,
+        )
+        for one in found
+        if one.upload_id is not None
+    ]
 
 
 def _temporary(file: StoredFile) -> Debris:
