@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
+
 import google_crc32c
 import pytest
 
@@ -45,12 +49,27 @@ def test_parts_in_any_order_become_the_target(target, plan):
     partial = PartialFile(target)
     partial.begin(plan)
     put(partial, plan, 2, 0)
-    assert partial.path.stat().st_size == 250, "the space is taken at once"
+    assert partial.path.stat().st_size == 250
     assert not target.exists()
     put(partial, plan, 1)
     assert partial.publish() == 250
     assert target.read_bytes() == b"".join(PIECES)
     assert [path.name for path in target.parent.iterdir()] == ["target.tif"]
+
+
+def test_bytes_are_flushed_before_they_have_the_name(target, plan, monkeypatch):
+    real, seen = os.fsync, []
+
+    def fsync(file):
+        seen.append((os.path.samestat(os.fstat(file), partial.path.stat()), target.exists()))
+        real(file)
+
+    partial = PartialFile(target)
+    partial.begin(plan)
+    put(partial, plan, 0, 1, 2)
+    monkeypatch.setattr(os, "fsync", fsync)
+    partial.publish()
+    assert seen == [(True, False)]
 
 
 def test_what_was_left_is_resumed(left, target, plan):
@@ -103,11 +122,47 @@ def test_only_one_at_a_time(target):
     PartialFile(target).leave(resumable=False)
 
 
+def test_the_lock_is_on_the_file_that_has_the_name(target, monkeypatch):
+    """Between opening and locking, whoever held the lock may have published what it was on."""
+    real, published = fcntl.flock, target.with_name("published")
+
+    def flock(file, operation):
+        monkeypatch.setattr(fcntl, "flock", real)
+        target.with_name("target.tif.partial").rename(published)
+        real(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    partial = PartialFile(target)
+    partial.write(memoryview(b"other"), 0)
+    assert published.read_bytes() == b""
+    assert partial.path.read_bytes() == b"other"
+    partial.leave(resumable=False)
+
+
+def test_the_space_is_taken_at_once(target, plan):
+    partial = PartialFile(target)
+    partial.begin(plan)
+    assert partial.path.stat().st_blocks * 512 >= 250
+    partial.leave(resumable=False)
+
+
+def test_a_file_system_that_cannot_reserve_space(target, plan, monkeypatch):
+    def unsupported(*_):
+        raise OSError(errno.EOPNOTSUPP, "not here")
+
+    monkeypatch.setattr(os, "posix_fallocate", unsupported)
+    partial = PartialFile(target)
+    partial.begin(plan)
+    assert partial.path.stat().st_size == 250
+    partial.leave(resumable=False)
+
+
 def test_forgotten_bytes_are_gone(left, target, plan):
     partial = PartialFile(target)
     partial.resume()
     partial.forget()
     assert partial.path.stat().st_size == 0
+    assert not target.with_name("target.tif.journal").exists()
     partial.leave(resumable=True)
     assert list(target.parent.iterdir()) == []
 

@@ -106,6 +106,25 @@ def test_an_object_that_goes_on_changing_is_given_up(files, open_source):
     assert "range" not in files.requests[-1][1], "the last start did without ranges"
 
 
+def test_a_refusal_of_the_old_url_does_not_cost_the_new_one(files, fault, open_source, wait_for):
+    """It may come late: by then another thread has signed anew."""
+    late = fault(status=403, before=lambda _: wait_for(lambda: files.signed == 2))
+    source = open_source(files.put("scene", CONTENT, fault(), late, fault(status=403)))
+    threads = [threading.Thread(target=fetch, args=(source, part)) for part in source.begin().parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert files.signed == 2
+
+
+def test_what_cannot_be_continued_says_why(files, fault, open_source):
+    source = open_source(files.put("scene", CONTENT, fault(drop_after=7_000), ranges=False))
+    with pytest.raises(ObjectChanged, match="the body ended early at byte 7000, and cannot be continued"):
+        fetch(source, source.begin().parts[0])
+    assert fetch(source, source.begin().parts[0]) == CONTENT
+
+
 def test_an_earlier_plan_needs_no_request(files, open_source):
     href = files.put("scene", CONTENT)
     plan = open_source(href).begin()
