@@ -121,7 +121,9 @@ class FileTransfer:
             ObjectChanged: it is not what the server announced.
         """
         if self.plan is None:
-            raise ValueError("finish needs all parts")
+            raise ValueError("finish needs a plan: open or begin first")
+        if self.plan.size is not None and self.arrived != self.plan.size:
+            raise self.source.distrust(f"{self.arrived} bytes arrived of {self.plan.size}")
         crc32c = 0
         for part in self.plan.parts:
             crc32c = combine(crc32c, self._crc32c[part.index], self._reached.get(part.index, 0))
@@ -141,8 +143,6 @@ class FileTransfer:
         return received
 
     def _verify(self, plan: Plan, crc32c: str) -> Literal["crc32c", "md5", "length"]:
-        if plan.size is not None and self.arrived != plan.size:
-            raise self.source.distrust(f"{self.arrived} bytes arrived of {plan.size}")
         if plan.crc32c is not None:
             if plan.crc32c != crc32c:
                 raise self._changed("crc32c", crc32c, plan.crc32c)
