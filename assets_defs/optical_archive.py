@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from up42_pipelines.assets import Pipeline
+from up42_pipelines.lake import DeliveryRules, LandingOptions
 from up42_pipelines.ordering.aoi import load_aois
 from up42_pipelines.ordering.selection import SelectionRules
 from up42_pipelines.partitions import date_by_aoi
@@ -27,6 +28,8 @@ def optical_archive() -> Pipeline:
     UP42_LEASE_S, UP42_SETTLING_S: how long buying waits for a process that is dead, and for UP42 to list what it may
     have taken (default 30 and 120; only a sandbox can do with less, see docs/ordering.md).
     """
+    max_cloud_cover = float(os.environ.get("UP42_MAX_CLOUD_COVER", "100"))
+    is_sandboxs = "UP42_DATA_PRODUCT" not in os.environ  # four bands of 16 bit
     aois = {name: str(path) for name, path in load_aois(os.environ.get("UP42_AOIS") or AOI_FOLDER).items()}
     return Pipeline(
         name="optical_archive",
@@ -35,7 +38,7 @@ def optical_archive() -> Pipeline:
         collection=os.environ.get("UP42_COLLECTION", "sandbox-optical"),
         data_product=os.environ.get("UP42_DATA_PRODUCT", "analytic"),
         selection=SelectionRules(
-            max_cloud_cover_percent=float(os.environ.get("UP42_MAX_CLOUD_COVER", "100")),
+            max_cloud_cover_percent=max_cloud_cover,
             max_scenes=int(os.environ.get("UP42_MAX_SCENES", "1")),
         ),
         ceilings=Ceilings(
@@ -47,7 +50,14 @@ def optical_archive() -> Pipeline:
             start_s=lease_s / 3,
             settling_s=float(os.environ.get("UP42_SETTLING_S", "120")),
         ),
-        bytes_per_pixel=None if "UP42_DATA_PRODUCT" in os.environ else 8,  # the sandbox's: four bands of 16 bit
+        bytes_per_pixel=8 if is_sandboxs else None,
+        landing=LandingOptions(
+            rules=DeliveryRules(
+                bands=4 if is_sandboxs else None,
+                data_types=("uint16",) if is_sandboxs else (),
+                max_cloud_cover_percent=max_cloud_cover,
+            )
+        ),
         group="optical_archive",
         owners=("team:earth-observation",),
     )

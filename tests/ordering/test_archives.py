@@ -13,11 +13,11 @@ CREATED = datetime(2026, 5, 1, 7, tzinfo=UTC)
 HREF = "https://api.up42.com/v2/assets/a55e7"
 
 
-def made(*, aoi=SQUARE, **fields):
+def made(*, aoi=SQUARE, whole=True, **fields):
     order = Order(
         id="0rder", status="FULFILLED", order_details={"aoi": aoi}, created_at=datetime(2026, 4, 1, tzinfo=UTC)
     )
-    return archive_item(order, StoredAsset(id="a55e7", **fields), HREF)
+    return archive_item(order, StoredAsset(id="a55e7", **fields), HREF, whole=whole)
 
 
 def test_it_says_what_up42_says():

@@ -90,7 +90,7 @@ def test_state(status, assets, items, state):
         ("BEING_FULFILLED", {"A": LOST, "B": BUSY}, [], ["A"]),
         ("FULFILLED", {"A": LOST}, ["a"], []),  # UP42 says that it failed, and yet there is an item
         ("FULFILLED", {"A": BUSY, "B": UNTOUCHED, "C": UNSAID}, [], []),
-        ("CANCELED", {"A": LOST}, [], []),
+        ("CANCELED", {"A": LOST}, [], ["A"]),
     ],
 )
 def test_what_up42_could_not_transform_is_fetched_as_an_archive(status, assets, items, archives):

@@ -9,12 +9,14 @@ import pystac
 from shapely.geometry import shape
 
 from up42_pipelines.api import Order
+from up42_pipelines.api.storage import Storage
 from up42_pipelines.assets.pipeline import Pipeline
 from up42_pipelines.assets.previews import map_picture
 from up42_pipelines.failures import explained
+from up42_pipelines.lake import Lake, read_item
 from up42_pipelines.ordering.archives import archive_item, is_area
 from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of, digest
-from up42_pipelines.resources import Up42Resource
+from up42_pipelines.resources import LakeResource, Up42Resource
 
 NO_ORDER_FAILED = "no_order_failed"
 ORDERED_AREAS = "up42-pipelines:ordered_areas"
@@ -45,27 +47,21 @@ def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         ),
     )
     def stac_items(
-        context: dg.AssetExecutionContext, up42: Up42Resource
+        context: dg.AssetExecutionContext, up42: Up42Resource, lake: LakeResource
     ) -> Iterator[dg.MaterializeResult[pystac.ItemCollection] | dg.AssetCheckResult]:
         with explained(f"Reading the delivery for {context.partition_key}"):
-            client, now = up42.client, datetime.now(UTC)
-            storage, patience = client.storage, pipeline.transformation_patience
-            deliveries = []
+            client, store = up42.client, lake.lake
+            deliveries, items = [], []
             for order, _ in pipeline.orders_of(client, context.partition_key):
-                assets, found = storage.assets.of_order(order.id), storage.items_of_order(order.id)
-                deliveries.append((order, delivery_of(order, assets, found, now=now, patience=patience)))
+                delivery, of_order = _delivered(pipeline, client.storage, store, order)
+                deliveries.append((order, delivery))
+                items += of_order
         for order, delivery in deliveries:
             context.log.info(f"order {order.id}: {delivery.state}. {delivery.reason}")
         failed = {order.id: delivery.reason for order, delivery in deliveries if delivery.state is DeliveryState.FAILED}
         yield dg.AssetCheckResult(
             asset_key=key, check_name=NO_ORDER_FAILED, passed=not failed, metadata={"failed_orders": failed}
         )
-        items = [item for _, delivery in deliveries for item in delivery.items]
-        items += [
-            archive_item(order, asset, storage.assets.href(asset.id))
-            for order, delivery in deliveries
-            for asset in delivery.archives
-        ]
         if failed and len(failed) == len(deliveries) and not items:
             reasons = " ".join(f"Order {order_id}: {reason}" for order_id, reason in failed.items())
             raise dg.Failure(
@@ -83,6 +79,22 @@ def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         )
 
     return stac_items
+
+
+def _delivered(pipeline: Pipeline, storage: Storage, lake: Lake, order: Order) -> tuple[Delivery, list[pystac.Item]]:
+    """How far an order is, and what there is to fetch: UP42's items, and ours for what it made none of."""
+    assets, found = storage.assets.of_order(order.id), storage.items_of_order(order.id)
+    delivery = delivery_of(
+        order,
+        assets,
+        found,
+        now=datetime.now(UTC),
+        patience=pipeline.transformation_patience,
+        unpacked={asset.id for asset in assets or () if read_item(lake, pipeline.collection, asset.id) is not None},
+    )
+    whole = order.is_fulfilled and len(assets or ()) == 1
+    archives = [archive_item(order, asset, storage.assets.href(asset.id), whole=whole) for asset in delivery.archives]
+    return delivery, [*delivery.items, *archives]
 
 
 def _metadata(

@@ -13,28 +13,31 @@ from up42_pipelines.api.assets import StoredAsset
 from up42_pipelines.api.orders import Order
 from up42_pipelines.lake.stac.facts import DATETIME_FROM
 
+ORDER_ID = "up42-order:id"
 _ARCHIVE_TYPE = "application/zip"
 
 
-def archive_item(order: Order, asset: StoredAsset, href: str) -> pystac.Item:
+def archive_item(order: Order, asset: StoredAsset, href: str, *, whole: bool) -> pystac.Item:
     """Describe an archive with what UP42 says about it, in the form that UP42 gives its own items.
 
     What only the archive tells (when the scene was taken, where exactly) is filled in when it is unpacked; until then
-    the item's time is that of the delivery, and its place the ordered area.
+    the item's time is that of the delivery, and its place the ordered area. Nobody says which part of that area one
+    delivery of several has: then it has no place.
 
     Args:
         order: whose delivery it is.
         asset: the delivery.
         href: its address at UP42.
+        whole: whether it is all that the order brings.
     """
     aoi = (order.order_details or {}).get("aoi")
-    geometry = aoi if is_area(aoi) else None
+    geometry = aoi if whole and is_area(aoi) else None
     properties = {
         "title": asset.title or asset.name,
         "collection": asset.collection_name,
         "up42-system:asset_id": asset.id,
         "up42-system:source": asset.source,
-        "up42-order:id": order.id,
+        ORDER_ID: order.id,
         "up42-order:status": str(order.status),
         "up42-user:tags": None if asset.tags is None else list(asset.tags),
         DATETIME_FROM: "the delivery",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -62,6 +62,7 @@ def delivery_of(
     *,
     now: datetime,
     patience: timedelta = TRANSFORMATION_PATIENCE,
+    unpacked: Collection[str] = (),
 ) -> Delivery:
     """Judge the delivery of an order.
 
@@ -71,23 +72,30 @@ def delivery_of(
     original archive is what there is to fetch. Without an asset list nothing tells that an order is complete, and it
     stays partial.
 
+    What was unpacked here stays so: items that UP42 makes of it afterwards would be the same pixels again.
+
     Args:
         order: the order now.
         assets: its deliveries in storage; None when UP42 does not list them.
         items: its STAC items in storage.
         now: timezone-aware.
         patience: how long a transformation may take, from the asset's last change.
+        unpacked: ids of assets whose archives have been landed.
     """
     arrived = tuple(sorted(items, key=lambda item: item.id))
+    if assets is not None:
+        arrived = tuple(item for item in arrived if item.properties.get(_ASSET_ID) not in unpacked)
+    described = {item.properties.get(_ASSET_ID) for item in arrived}
+    pending = [asset for asset in assets or () if asset.id not in described]
+    given_up = (one for one in pending if one.id in unpacked or _is_given_up(one, now - patience))
+    archives = tuple(sorted(given_up, key=lambda asset: asset.id))
     if order.is_failed:
-        return Delivery(state=DeliveryState.FAILED, items=arrived, reason=f"UP42 ended the order as {order.status}.")
+        reason = f"UP42 ended the order as {order.status}."
+        return Delivery(state=DeliveryState.FAILED, items=arrived, archives=archives, reason=reason)
     if assets is None:
         state = DeliveryState.PARTIAL if arrived else DeliveryState.WAITING
         reason = f"{len(arrived)} item(s) so far, order is {order.status}; UP42 offers no list of its assets."
         return Delivery(state=state, items=arrived, reason=reason)
-    described = {item.properties.get(_ASSET_ID) for item in arrived}
-    pending = [asset for asset in assets if asset.id not in described]
-    archives = tuple(sorted((one for one in pending if _is_given_up(one, now - patience)), key=lambda asset: asset.id))
     waiting = len(pending) - len(archives)
     found = f"{len(arrived)} item(s), {len(archives)} archive(s) that UP42 has made no item of"
     if order.is_fulfilled and assets and not waiting:
