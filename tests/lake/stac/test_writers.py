@@ -29,9 +29,9 @@ from up42_pipelines.lake.stac.catalog import (
 FOLDER = ("collections", "c")
 
 
-@pytest.fixture(params=["local", "memory"])
-def lake(request, tmp_path):
-    return Lake(str(tmp_path / "lake") if request.param == "local" else f"memory://{uuid.uuid4()}")
+@pytest.fixture
+def lake():
+    return Lake(f"memory://{uuid.uuid4()}")
 
 
 @pytest.fixture
@@ -82,10 +82,15 @@ def check_life_of_an_item(lake):
     assert read_withheld(lake, "c", "a") is None
     assert lake.list(*FOLDER, "a") == ["a.json"]
     assert read_item(lake, "c", "a").properties["eo:cloud_cover"] == 3
+    assert [found["id"] for found in index.search(lake, "c", max_cloud_cover_percent=4)] == ["a"]
 
 
 def test_committed_withheld_and_committed_again(lake):
     check_life_of_an_item(lake)
+
+
+def test_committed_withheld_and_committed_again_on_this_machine(tmp_path):
+    check_life_of_an_item(Lake(str(tmp_path)))
 
 
 def test_committed_withheld_and_committed_again_in_an_object_store(remote):
@@ -114,7 +119,8 @@ def test_a_withheld_item_whose_assets_can_be_opened(lake):
     assert read_withheld(lake, "c", "a").assets["a.tif"].href == lake.href(*FOLDER, "a", "a.tif")
 
 
-def test_a_batch_is_linked_once(lake, monkeypatch):
+def test_a_batch_is_linked_once(tmp_path, monkeypatch):
+    lake = Lake(str(tmp_path))
     write_items(lake, "c", [item("first")])
     written, write_json = [], Lake.write_json
     monkeypatch.setattr(

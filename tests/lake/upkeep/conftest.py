@@ -13,14 +13,9 @@ from up42_pipelines.lake import Lake
 from up42_pipelines.lake.stac.catalog import item_folder, write_items, write_withheld
 
 
-@pytest.fixture(params=["local", "memory"])
-def lake(request, tmp_path):
-    return Lake(str(tmp_path / "lake") if request.param == "local" else f"memory://{uuid.uuid4()}")
-
-
 @pytest.fixture
-def remote(object_store):
-    return Lake(f"{object_store.url}/{uuid.uuid4()}", object_store.storage_options)
+def lake():
+    return Lake(f"memory://{uuid.uuid4()}")
 
 
 @pytest.fixture(scope="session")

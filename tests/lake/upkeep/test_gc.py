@@ -63,27 +63,8 @@ def test_debris(lake, land):
     check_debris(lake, land)
 
 
-def test_debris_in_an_object_store(remote, land):
-    check_debris(remote, land)
-
-
-def test_unfinished_uploads(remote, land):
-    """Parts that S3 keeps where no listing shows them; the emulator says that every upload began in November 2010."""
-    land(remote, "a")
-    unfinished = []
-    if hasattr(remote.fs, "call_s3"):
-        bucket, key, _ = remote.fs.split_path(remote.path(*FOLDER, "a", "a.tif"))
-        for place in (key, key.replace("collections", "purchases")):
-            remote.fs.call_s3("create_multipart_upload", Bucket=bucket, Key=place)
-        unfinished = [("upload", "collections/c/a/a.tif")]
-    assert found(remote, now=datetime(2010, 11, 11, tzinfo=UTC)) == []
-    assert found(remote) == unfinished
-    assert [(item.why, item.file.path) for item in remove_debris(remote, now=LATER)] == unfinished
-    assert found(remote) == []
-    if unfinished:
-        (left,) = remote.fs.call_s3("list_multipart_uploads", Bucket=bucket)["Uploads"]
-        assert "/purchases/" in left["Key"]
-    assert list(verify(remote)) == []
+def test_debris_on_this_machine(tmp_path, land):
+    check_debris(Lake(str(tmp_path)), land)
 
 
 def test_an_empty_lake(lake):
@@ -178,6 +159,13 @@ class TestRemovals:
         assert [item["id"] for item in index.search(lake, "c")] == ["b"]
         assert list(verify(lake)) == []
         assert read_withheld(lake, "c", "a") is not None
+
+    def test_it_goes_when_the_item_is_back(self, lake, land):
+        land(lake, "a")
+        land(lake, "a", withheld=True)
+        land(lake, "a")
+        assert [item.why for item in remove_debris(lake, now=LATER)] == ["removal"]
+        assert list(verify(lake)) == []
 
     def test_it_stays_while_a_link_needs_it(self, lake, land):
         land(lake, "a")

@@ -41,8 +41,8 @@ def test_all_is_lost(lake, land):
     check_all_is_lost(lake, land)
 
 
-def test_all_is_lost_in_an_object_store(remote, land):
-    check_all_is_lost(remote, land)
+def test_all_is_lost_on_this_machine(tmp_path, land):
+    check_all_is_lost(Lake(str(tmp_path)), land)
 
 
 def test_a_whole_lake_stays_as_it_is(lake, land):

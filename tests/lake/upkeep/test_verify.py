@@ -45,8 +45,8 @@ def test_files(lake, land):
     check_whole_and_damaged(lake, land)
 
 
-def test_files_in_an_object_store(remote, land):
-    check_whole_and_damaged(remote, land)
+def test_files_on_this_machine(tmp_path, land):
+    check_whole_and_damaged(Lake(str(tmp_path)), land)
 
 
 def test_an_empty_lake(lake):

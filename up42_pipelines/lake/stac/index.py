@@ -154,8 +154,8 @@ def read_rows(lake: Lake, collection_id: str, columns: Sequence[str] | None = No
     return _undisturbed(lake, collection_id, read)
 
 
-def needed_removals(lake: Lake, collection_id: str, linked: set[str]) -> set[str]:
-    """Names of removals that still hide a row, or a link: `linked` are the folder names that the collection links."""
+def needed_removals(lake: Lake, collection_id: str, dangling: set[str]) -> set[str]:
+    """Names of removals that still hide a row, or are of a folder to which a `dangling` link leads."""
 
     def read(folder: Sequence[str], seen: log.Listing) -> set[str]:
         rows: dict[str, int] = {}  # the lowest revision by item id
@@ -168,7 +168,7 @@ def needed_removals(lake: Lake, collection_id: str, linked: set[str]) -> set[str
             name
             for name in seen.removals
             for item_id, (item_folder, revision) in log.read_removal(lake, folder, name).items()
-            if item_folder in linked or rows.get(item_id, revision) < revision
+            if item_folder in dangling or rows.get(item_id, revision) < revision
         }
 
     return set(_undisturbed(lake, collection_id, read))

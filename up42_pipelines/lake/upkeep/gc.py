@@ -211,7 +211,9 @@ def _removals(lake: Lake, collection: str, files: list[StoredFile], before: date
     if not old:
         return []
     linked = linked_in(read_index(lake, COLLECTIONS, collection, COLLECTION) or {"links": []}, "item")
-    needed = index.needed_removals(lake, collection, linked)
+    names = linked & index.removed_folders(lake, collection)
+    dangling = {name for name in names if not lake.exists(COLLECTIONS, collection, name, mark_of(name))}
+    needed = index.needed_removals(lake, collection, dangling)
     return [Debris(file=file, why="removal") for file in old if file.parts[-1] not in needed]
 
 
