@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from up42_pipelines.errors import InvalidDelivery
+from up42_pipelines.lake.archives.unpack import Member
 from up42_pipelines.lake.content import COG_MEDIA_TYPE, check_content, suffix_of
 from up42_pipelines.lake.landing.names import FileNames
 from up42_pipelines.lake.products.documents import media_type as type_by_content
-from up42_pipelines.lake.products.records import Member
 from up42_pipelines.lake.rasters.source import RasterSource
 from up42_pipelines.lake.rasters.worker import RasterWorker
 from up42_pipelines.lake.stac.assets import LandedAsset, Quicklook
