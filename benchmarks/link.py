@@ -69,7 +69,7 @@ class Direction:
 
     def refill(self, now: float) -> None:
         """Tokens for the time that passed; the window grows once per round trip if it was used."""
-        rate = min(self.window / ROUND_TRIP_S, BYTES_PER_S)
+        rate = self.window / ROUND_TRIP_S
         self.tokens = min(self.tokens + rate * (now - self.filled_at), rate * 4 * TICK_S + 1460)
         self.filled_at = now
         if now - self.grown_at >= ROUND_TRIP_S:
