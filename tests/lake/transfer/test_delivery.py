@@ -149,11 +149,15 @@ def crowd(request):
     return Crowd(*request.param)
 
 
-def test_connections_are_limited_in_total(files, fault, want, crowd):
-    wanted = [want(f"{n}", noise(40_000 + n), *[crowd.fault(fault, "here") for _ in range(5)]) for n in range(5)]
-    outcomes = fetch(wanted, limits=Limits(connections=4), part_bytes=PART_BYTES)
-    assert all(isinstance(result, Received) for _, result in outcomes)
-    assert crowd.most["here"] <= 4
+def test_connections_are_limited_in_total(files, fault, want, start_files, crowd):
+    with start_files() as other:
+        wanted = [
+            want(f"{n}", noise(40_000 + n), *[crowd.fault(fault, "all") for _ in range(5)], server=server)
+            for n, server in enumerate([files, other] * 3)
+        ]
+        outcomes = fetch(wanted, limits=Limits(connections=4), part_bytes=PART_BYTES)
+        assert all(isinstance(result, Received) for _, result in outcomes)
+    assert crowd.most["all"] <= 4
 
 
 def test_connections_are_limited_per_host(files, fault, want, start_files, crowd):

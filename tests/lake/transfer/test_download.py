@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import errno
 import gzip
 import hashlib
+import os
 import socket
 import traceback
 
@@ -13,6 +15,7 @@ import pytest
 
 from up42_pipelines.errors import LakeError, TransferError
 from up42_pipelines.lake import download
+from up42_pipelines.lake.transfer.delivery import Limits
 from up42_pipelines.lake.transfer.patience import Patience
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB: more than one piece
@@ -283,6 +286,27 @@ def test_what_sign_raises_is_passed_on(tmp_path):
     with pytest.raises(PermissionError):
         download(sign, tmp_path / "target.part")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_on_the_way_is_freed(files, fetch, monkeypatch):
+    """Where the file system could not reserve the space."""
+    real = os.pwrite
+
+    def pwrite(file, piece, at):
+        if at >= 2_000_000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(file, piece, at)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    with pytest.raises(LakeError, match="Free disk space"):
+        fetch(files.put("scene", CONTENT), part_bytes=1_000_000, limits=Limits(connections=1))
+    assert list(fetch.folder.iterdir()) == []
+
+
+def test_short_writes_are_continued(files, fetch, monkeypatch):
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, piece, at: real(file, piece[:50_000], at))
+    assert fetch(files.put("scene", CONTENT)).path.read_bytes() == CONTENT
 
 
 def test_a_folder_in_the_way_is_a_lake_error(files, tmp_path):
