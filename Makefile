@@ -13,7 +13,7 @@ export UV_NO_CONFIG := 1
 # What Dagster, GDAL and gcsfs would otherwise do behind our back.
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help demo dev test test-fast chaos lint format lock clean
+.PHONY: help demo dev test test-fast chaos bench lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,10 @@ test-fast: $(SYNCED) ## the suite without the slow part
 
 chaos: $(SYNCED) ## buying, killed at every step and raced for, against the sandbox [N=1000] [RACES=200] [SEED=at random]
 	$(BIN)/python -m tests.chaos.run --schedules $(or $(N),1000) --races $(or $(RACES),200) $(if $(SEED),--seed $(SEED))
+
+bench: $(SYNCED) $(SDK) ## the lake beside its peers, about half an hour on a quiet machine [RESULTS=results]
+	$(BIN)/python -m benchmarks.run $(or $(RESULTS),results)
+	$(BIN)/python -m benchmarks.report $(or $(RESULTS),results)
 
 lint: $(SYNCED) ## style, types, import layers
 	$(BIN)/ruff check .
