@@ -10,6 +10,7 @@ from benchmarks.report import BEGIN, END, into, kept, page, taken
 BUSY = """
 from benchmarks.work import work
 block = b"x" * 60_000_000
+before = sum(range(6_000_000))
 with work() as notes:
     total = sum(range(3_000_000))
     notes["total"] = total
@@ -28,7 +29,7 @@ class TestRun:
     def test_work_is_part_of_the_process(self):
         took = run(Contender(name="busy", argv=python(BUSY)))
         assert 0 < took.wall_s < took.process_wall_s
-        assert 0 < took.cpu_s < took.process_cpu_s
+        assert 0 < took.cpu_s < took.process_cpu_s / 2
         assert took.notes == {"total": sum(range(3_000_000))}
 
     def test_a_program_that_does_not_time_itself(self):

@@ -65,6 +65,12 @@ def test_first_bytes_take_two_round_trips(link):
     assert took_s >= 2 * ROUND_TRIP_S
 
 
+def test_a_connection_starts_slowly(link):
+    _, took_s = send(link, bytes(900_000))
+    # Five round trips bring 31 windows, and this is 62 of them.
+    assert took_s >= 2 * ROUND_TRIP_S + 2 * 5 * ROUND_TRIP_S
+
+
 def test_bytes_arrive_unchanged_and_no_faster_than_the_link(link):
     content = bytes(range(256)) * 48_000
     back, took_s = send(link, content)
