@@ -33,7 +33,7 @@ def test_the_chain_lands_and_does_not_fetch_twice(object_store, make_graph, sand
     assert graph.run(DAY, "stac_items", "cogs").success
 
     lake = Lake(f"{url}/lake", options)
-    assert set(lake.list("collections", COLLECTION)) == {"collection.json", *(item.id for item in items)}
+    assert set(lake.list("collections", COLLECTION)) == {"collection.json", "index", *(item.id for item in items)}
     for item in items:
         document = lake.read_json("collections", COLLECTION, item.id, f"{item.id}.json")
         cogs = [asset for asset in document["assets"].values() if asset["type"] == pystac.MediaType.COG]

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from up42_pipelines.lake import Check
+
 PROJECT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -101,12 +103,23 @@ def test_the_asset_page_shows_the_picture_and_the_figures(ui, page, landed):
     assert _drawn(page, "quicklook") > 50
     shoot(page, "quicklook")
     page.keyboard.press("Escape")
-    for label in ("size_bytes", "cogs", "download_seconds"):
+    for label in ("size_bytes", "cogs", "landing_seconds"):
         page.get_by_text(label, exact=True).first.wait_for()
     shoot(page, "cogs")
     page.goto(f"{url}/assets/scenes?view=overview")
     assert _drawn(page, "footprints") > 50
     shoot(page, "scenes")
+
+
+def test_the_checks_are_on_the_asset_page_each_with_its_partition(ui, page, landed):
+    url, _ = ui
+    page.goto(f"{url}/assets/cogs?view=checks&checkDetail=covers_the_promised_area")
+    for check in Check:
+        page.get_by_text(check, exact=True).first.wait_for()
+    page.get_by_text("of the promised area have valid pixels.").first.wait_for()
+    page.get_by_text(re.compile(rf"^(berlin|lisbon)\|{DAY}$")).first.wait_for()
+    page.get_by_text("Passed", exact=True).first.wait_for()
+    shoot(page, "checks")
 
 
 def test_no_secret_is_on_the_resource_page(ui, page):

@@ -48,6 +48,12 @@ def test_an_area_that_is_none_is_left_out(aoi):
     assert (item.geometry, item.bbox) == (None, None)
 
 
+def test_nobody_says_which_part_of_the_area_one_of_several_deliveries_has():
+    item = made(whole=False)
+    assert (item.geometry, item.bbox) == (None, None)
+    item.validate()
+
+
 def test_without_dates_it_has_the_orders():
     assert made().datetime == datetime(2026, 4, 1, tzinfo=UTC)
 

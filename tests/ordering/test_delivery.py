@@ -122,6 +122,25 @@ def test_an_undated_asset_is_waited_for_for_ever():
     assert delivery_of(Order(id="o", status="FULFILLED"), [asset], [], now=NOW).archives == ()
 
 
+@pytest.mark.parametrize(
+    ("status", "state"), [("FULFILLED", COMPLETE), ("BEING_FULFILLED", PARTIAL), ("CANCELED", FAILED)]
+)
+def test_what_was_unpacked_stays_an_archive_also_when_its_items_come(status, state):
+    order = Order(id="o", status=status)
+    stored = [StoredAsset(id=name, geospatial_metadata_extraction_status=DONE) for name in "AB"]
+    found = [item("a"), item("a2", of="A"), item("b")]
+    delivery = delivery_of(order, stored, found, now=NOW, unpacked={"A", "of another order"})
+    assert delivery.state is state
+    assert [one.id for one in delivery.items] == ["b"]
+    assert [asset.id for asset in delivery.archives] == ["A"]
+    assert delivery_of(order, stored, found[2:], now=NOW, unpacked={"A"}).fingerprint == delivery.fingerprint
+
+
+def test_what_was_unpacked_can_only_be_fetched_again_where_up42_lists_it():
+    delivery = delivery_of(Order(id="o", status="FULFILLED"), None, [item("a")], now=NOW, unpacked={"A"})
+    assert [one.id for one in delivery.items] == ["a"]
+
+
 def test_items_are_sorted_by_id():
     assert [one.id for one in judged("FULFILLED", {}, ["c", "a", "b"]).items] == ["a", "b", "c"]
 
