@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import os
 import socket
+import time
 import traceback
 
 import google_crc32c
@@ -275,8 +276,10 @@ def test_a_silent_server_times_out(files, fetch):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
+        started = time.monotonic()
         with pytest.raises(TransferError, match="TimeoutError"):
             fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/scene", patience=Patience(silence_s=0.2, attempts=1))
+        assert time.monotonic() - started < 5
 
 
 def test_what_sign_raises_is_passed_on(tmp_path):

@@ -7,7 +7,9 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from contextlib import contextmanager, suppress
+from http.client import HTTPConnection
 
 import pytest
 from cryptography import x509
@@ -18,7 +20,8 @@ from up42_pipelines.errors import TransferError
 from up42_pipelines.lake.transfer.delivery import Limits
 from up42_pipelines.lake.transfer.download import Wanted, download, fetch
 from up42_pipelines.lake.transfer.patience import Patience
-from up42_pipelines.lake.transfer.pool import _merged
+from up42_pipelines.lake.transfer.plan import Fault
+from up42_pipelines.lake.transfer.pool import BLOCK_BYTES, Pool, _merged
 
 CONTENT = bytes(range(256)) * 40
 ONCE = Patience(attempts=1, silence_s=5, block_s=5)
@@ -216,6 +219,36 @@ def test_what_trickles_is_continued_on_a_new_connection(files, fault, get):
     assert len(files.clients) == 2
     first = files.requests[1][1]["range"].removeprefix("bytes=").partition("-")[0]
     assert int(first) > 0, "what trickled in is kept"
+
+
+def test_a_half_read_connection_is_not_used_again(files, fault):
+    go_on = threading.Event()
+    content = bytes(2 * BLOCK_BYTES)
+    url = files.put("scene", content, fault(halfway=lambda: go_on.wait(20)))
+    with Pool(ONCE) as pool:
+        answer = pool.open(url, {})
+        assert len(answer.read()) == BLOCK_BYTES
+        answer.close()  # nothing of the other half has arrived that would betray it
+        answer = pool.open(url, {})
+        assert len(answer.read() + answer.read() + answer.read()) == len(content)
+        answer.close()
+        go_on.set()
+    assert len(files.clients) == 2
+
+
+def test_a_pool_that_is_closed_while_it_connects(files, fault, monkeypatch):
+    url = files.put("scene", CONTENT, fault(silent=True))
+    real, started = HTTPConnection.connect, time.monotonic()
+    with Pool(Patience(silence_s=30)) as pool:
+
+        def connect(connection):
+            pool.close()  # no socket yet that could be cut
+            real(connection)
+
+        monkeypatch.setattr(HTTPConnection, "connect", connect)
+        with pytest.raises(Fault, match="the transfer was closed"):
+            pool.open(url, {})
+    assert time.monotonic() - started < 10
 
 
 def test_checksums_on_two_lines_are_one_list():
