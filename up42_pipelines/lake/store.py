@@ -15,7 +15,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from up42_pipelines.errors import LakeError, Up42Error
+from up42_pipelines.errors import LakeError
 from up42_pipelines.lake.local_files import (
     TEMPORARY,
     create_file,
@@ -294,8 +294,6 @@ class Lake:
         """Turn what the file system raises into a LakeError that names the lake, the object and the next step."""
         try:
             yield
-        except Up42Error:
-            raise
         except OSError as error:
             raise explain(error, f"Lake {self.url}: cannot {verb} {path}") from error
         except Exception as error:  # each backend has its own: google.auth, aiohttp, botocore

@@ -132,6 +132,17 @@ def test_memory_is_bounded_by_the_window(files, bring, memory, fault, wait_for):
     assert asked == [3]
 
 
+def test_the_first_part_fails_while_others_wait_for_their_turn(files, bring, memory, fault, wait_for):
+    def halfway():
+        wait_for(lambda: files.sent["/a"] >= 2500)
+        files.always["/a"] = fault(status=404)
+
+    href = files.put("a", NOISE[:50_000], fault(halfway=halfway, drop_after=500))
+    with pytest.raises(TransferError, match="404"):
+        bring(href, memory, window_bytes=3000)
+    assert names(memory) == []
+
+
 def test_a_changed_object_is_begun_again(files, bring, lake, part_bytes, fault):
     lake.write_bytes(b"old", "a")
     new = NOISE[9 : part_bytes + 600]
