@@ -148,7 +148,7 @@ class FileTransfer:
                 raise self._changed("crc32c", crc32c, plan.crc32c)
             return "crc32c"
         if plan.md5 is not None:
-            # 1.1 s of CPU time per GB, three times the transfer itself: only when nothing better is announced.
+            # 1.1 s of CPU time per GB, where crc32c takes 0.07 s: only when nothing better is announced.
             if (md5 := self._on_disk.md5()) != plan.md5:
                 raise self._changed("md5", md5, plan.md5)
             return "md5"
