@@ -105,8 +105,9 @@ def test_sizes_and_servers_of_all_kinds(files, bring, memory, size, options):
     assert names(memory) == ["a"]
 
 
-def test_a_body_of_unknown_length(files, bring, memory, fault):
-    content = NOISE[:4321]
+@pytest.mark.parametrize("size", [0, 1000, 4321])
+def test_a_body_of_unknown_length(files, bring, memory, fault, size):
+    content = NOISE[:size]
     streamed = bring(files.put("a", content, fault(chunked=True, no_range=True)), memory, window_bytes=1000)
     check(streamed, content)
     assert memory.read_bytes("a") == content
