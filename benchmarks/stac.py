@@ -19,7 +19,7 @@ from benchmarks.harness import Contender, Promise, Report, child, on_disk, optio
 
 ROUNDS = 5
 ITEMS, INDEXED, BATCH, ADDED = 10_000, 100_000, 10_000, 100
-# Some 50 of the 100,000 items, which are spread evenly: central Europe, half a year.
+# Some 10 of the 100,000 items, which are spread evenly: central Europe, half a year.
 QUERY = ("5.0", "45.0", "15.0", "55.0", "2020-03-01T00:00:00Z", "2020-08-31T23:59:59Z")
 OURS, PYSTAC = "up42-pipelines", "pystac, core schema only"
 BUILD, ADD, SEARCH, SCAN = "index built", "2 x 100 items added", "index searched", "all items scanned"
