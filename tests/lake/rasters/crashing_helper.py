@@ -93,7 +93,7 @@ CRIMES: dict[str, Callable[[Path], Any]] = {
 
 
 def confine_and_tell(limits: RasterLimits, folder: Path, *, reads: list[Path]) -> None:
-    """Write the process ids, and the number of the helper's threads, into a file that is no raster, while that can be done."""
+    """Write process ids, and how many threads the helper has, into a file that is no raster, while that is allowed."""
     if reads[0].stat().st_size < 30:
         tasks = Path(f"/proc/{os.getppid()}/task")
         threads = len(list(tasks.iterdir())) if tasks.exists() else 1

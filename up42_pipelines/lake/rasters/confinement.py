@@ -64,7 +64,7 @@ def confine(limits: RasterLimits, folder: Path, *, reads: Iterable[Path]) -> Non
         # Whoever started this is gone: nobody waits for the result.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it; its message would only be "write error"
-    for kind, value in (
+    for kind, wanted in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_CPU, limits.cpu_seconds),
@@ -72,9 +72,11 @@ def confine(limits: RasterLimits, folder: Path, *, reads: Iterable[Path]) -> Non
         (resource.RLIMIT_NOFILE, limits.open_files),
     ):
         _, hard = resource.getrlimit(kind)
-        allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
         # At the soft limit of CPU time comes SIGXCPU, which tells what it was; at the hard one SIGKILL, which does not.
-        resource.setrlimit(kind, (allowed, allowed + 1 if kind == resource.RLIMIT_CPU else allowed))
+        pair = (wanted, wanted + 1 if kind == resource.RLIMIT_CPU else wanted)
+        if hard != resource.RLIM_INFINITY:
+            pair = (min(pair[0], hard), min(pair[1], hard))
+        resource.setrlimit(kind, pair)
     restrict_to(readable=[*_libraries(), *(path.resolve() for path in reads)], writable=folder)
 
 

@@ -28,7 +28,6 @@ _ENVIRONMENT = {
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_TIFF_INTERNAL_MASK": "YES",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}",
-    "GDAL_NUM_THREADS": "ALL_CPUS",  # to decode
 }
 # Limits on what a header may claim. The widest hyperspectral products have some 500 bands; the largest single mosaics
 # some 100 GB decoded. DEFLATE cannot expand more than 1032 times (zlib technical details); sparse files can.
