@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,6 +13,7 @@ import pystac
 
 from up42_pipelines.api import Order, OrderSort, Up42Client
 from up42_pipelines.lake import Lake, read_item
+from up42_pipelines.lake.stac.catalog import read_withheld
 from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of
 from up42_pipelines.ordering.keys import OrderTags, pipeline_tag
 from up42_pipelines.partitions import PARTITION_TAG
@@ -83,6 +84,7 @@ def judge(
     orders: Sequence[tuple[Order, int, Delivery]],
     landed: Mapping[str, pystac.Item],
     *,
+    withheld: Collection[str] = (),
     error: str,
 ) -> tuple[State, str]:
     """The state of a partition and a line about it. Pure.
@@ -92,6 +94,7 @@ def judge(
         runs: its runs.
         orders: its orders with price and delivery.
         landed: items of these orders in the lake, by id.
+        withheld: ids of those that failed a check there.
         error: why the newest run failed, when it did.
     """
     counted = Counter(str(order.status) for order, _, _ in orders)
@@ -102,15 +105,20 @@ def judge(
         if runs.active:
             return State.ORDERING, ""
         return (State.FAILED, error) if runs.failure else (State.EMPTY, f"nothing found for {key}")
-    fetched = all(item.id in landed for _, _, delivery in orders for item in delivery.items)
+    arrived = {item_id for _, _, delivery in orders for item_id in _ids(delivery)}
+    fetched = arrived <= landed.keys() | set(withheld) and bool(landed or not arrived)
     final = all(delivery.state in (DeliveryState.COMPLETE, DeliveryState.FAILED) for _, _, delivery in orders)
     if final and fetched and not runs.active:
         failed = [order for order, _, delivery in orders if delivery.state is DeliveryState.FAILED]
         return (State.ORDER_FAILED, statuses) if failed else (State.DELIVERED, statuses)
     if runs.failure and not runs.active:
         return State.FAILED, error
-    arrived = any(delivery.items for _, _, delivery in orders)
     return (State.LANDING if arrived and not fetched else State.WAITING), statuses
+
+
+def _ids(delivery: Delivery) -> list[str]:
+    """Ids that the items of a delivery have in the lake; what UP42 made no items of has the archive's."""
+    return [*(item.id for item in delivery.items), *(asset.id for asset in delivery.archives)]
 
 
 class Observer:
@@ -137,14 +145,15 @@ class Observer:
         return [self._standing(key, Runs(records=runs[key]), orders[key]) for key in keys]
 
     def _standing(self, key: str, runs: Runs, orders: Sequence[tuple[Order, int, Delivery]]) -> Standing:
-        landed = {}
-        for _, _, delivery in orders:
-            for item in delivery.items:
-                found = self._landed(item.id)
-                if found is not None:
-                    landed[item.id] = found
+        landed, withheld = {}, set()
+        for item_id in (item_id for _, _, delivery in orders for item_id in _ids(delivery)):
+            found = self._landed(item_id)
+            if found is not None:
+                landed[item_id] = found
+            elif read_withheld(self._lake, self._collection, item_id) is not None:
+                withheld.add(item_id)
         error = self._error(runs.records[0].dagster_run.run_id) if runs.failure else ""
-        state, detail = judge(key, runs, orders, landed, error=error)
+        state, detail = judge(key, runs, orders, landed, withheld=withheld, error=error)
         seconds = None
         if runs.records:
             first, last = runs.records[-1], runs.records[0]
