@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from up42_pipelines.lake.archives.limits import UnpackLimits
     from up42_pipelines.lake.content import COG_MEDIA_TYPE
     from up42_pipelines.lake.events import AssetLanded, AssetProgress, AssetSkipped, AssetStarted, LandingEvent
     from up42_pipelines.lake.journal import Journal, Version
@@ -22,23 +23,29 @@ if TYPE_CHECKING:
         index_collection,
         item_folder,
         read_item,
+        read_withheld,
         write_item,
+        write_items,
     )
+    from up42_pipelines.lake.stac.index import search
     from up42_pipelines.lake.stac.item import LandedAsset, lake_item
     from up42_pipelines.lake.store import Lake
-    from up42_pipelines.lake.transfer.download import download
+    from up42_pipelines.lake.transfer.delivery import Limits
+    from up42_pipelines.lake.transfer.download import download, fetch
+    from up42_pipelines.lake.transfer.file_transfer import Wanted
     from up42_pipelines.lake.transfer.partial import Received
+    from up42_pipelines.lake.transfer.patience import Patience
+    from up42_pipelines.lake.transfer.stream import Streamed, stream
 
 _HOMES = {
     "COG_MEDIA_TYPE": "content",
-    "Check": "quality",
-    "DeliveryRules": "quality",
-    "Finding": "quality",
-    "Severity": "quality",
     "AssetLanded": "events",
     "AssetProgress": "events",
     "AssetSkipped": "events",
     "AssetStarted": "events",
+    "Check": "quality",
+    "DeliveryRules": "quality",
+    "Finding": "quality",
     "Journal": "journal",
     "Lake": "store",
     "Landed": "rasters.records",
@@ -46,22 +53,33 @@ _HOMES = {
     "LandedItem": "landing.land",
     "LandingEvent": "events",
     "LandingOptions": "landing.land",
+    "Limits": "transfer.delivery",
+    "Patience": "transfer.patience",
     "RasterInfo": "rasters.records",
     "RasterWorker": "rasters.worker",
     "Received": "transfer.partial",
+    "Severity": "quality",
+    "Streamed": "transfer.stream",
+    "UnpackLimits": "archives.limits",
     "Version": "journal",
+    "Wanted": "transfer.file_transfer",
     "collection_folder": "stac.catalog",
     "describe": "rasters.raster",
     "download": "transfer.download",
     "ensure_cog": "rasters.cog",
+    "fetch": "transfer.download",
     "index_collection": "stac.catalog",
     "item_folder": "stac.catalog",
     "lake_item": "stac.item",
     "land_item": "landing.land",
     "quicklook_png": "rasters.quicklook",
     "read_item": "stac.catalog",
+    "read_withheld": "stac.catalog",
     "safe_name": "names",
+    "search": "stac.index",
+    "stream": "transfer.stream",
     "write_item": "stac.catalog",
+    "write_items": "stac.catalog",
 }
 
 __all__ = [
@@ -80,23 +98,33 @@ __all__ = [
     "LandedItem",
     "LandingEvent",
     "LandingOptions",
+    "Limits",
+    "Patience",
     "RasterInfo",
     "RasterWorker",
     "Received",
     "Severity",
+    "Streamed",
+    "UnpackLimits",
     "Version",
+    "Wanted",
     "collection_folder",
     "describe",
     "download",
     "ensure_cog",
+    "fetch",
     "index_collection",
     "item_folder",
     "lake_item",
     "land_item",
     "quicklook_png",
     "read_item",
+    "read_withheld",
     "safe_name",
+    "search",
+    "stream",
     "write_item",
+    "write_items",
 ]
 
 
