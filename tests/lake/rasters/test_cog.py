@@ -277,7 +277,7 @@ def test_cut_off_jpeg_2000_is_found(make_raster, noise, tmp_path, share):
         ensure_cog(source, tmp_path / "target.tif")
 
 
-@pytest.mark.parametrize("spoil", ["pixels", "tags", "layout"])
+@pytest.mark.parametrize("spoil", ["pixels", "tags", "rpcs", "layout"])
 def test_a_conversion_that_changes_something_is_refused(make_raster, noise, tmp_path, monkeypatch, spoil):
     """GDAL did what it should so far; this is for the day when it does not."""
     real = rasterio.shutil.copy
@@ -290,13 +290,15 @@ def test_a_conversion_that_changes_something_is_refused(make_raster, noise, tmp_
             with rasterio.open(target, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as dataset:
                 if spoil == "pixels":
                     dataset.write(dataset.read() + 1)
+                elif spoil == "rpcs":
+                    dataset.rpcs = RPCS
                 else:
                     dataset.update_tags(1, NEW="1")
 
     monkeypatch.setattr(rasterio.shutil, "copy", wrong)
     if spoil != "layout":
         monkeypatch.setattr(cog, "is_cog", lambda _: True)
-    with pytest.raises(InvalidDelivery, match=r"changed pixels|changed band tags|no valid COG"):
+    with pytest.raises(InvalidDelivery, match=r"changed pixels|changed band tags|changed RPCs|no valid COG"):
         ensure_cog(make_raster("a.tif", noise()), tmp_path / "cog.tif")
     assert not (tmp_path / "cog.tif").exists()
 
