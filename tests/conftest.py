@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,10 +122,9 @@ class ObjectStore(NamedTuple):
     storage_options: dict[str, Any]
 
 
-@pytest.fixture(scope="module", params=["s3", "gs"])
-def object_store(request) -> Iterator[ObjectStore]:
-    """S3 and Google Cloud Storage as emulators on loopback; both refuse to create what exists, as the real ones do."""
-    script = Path(__file__).parent / "emulators" / {"s3": "s3.py", "gs": "gcs.py"}[request.param]
+@contextmanager
+def _emulated(kind: str) -> Iterator[ObjectStore]:
+    script = Path(__file__).parent / "emulators" / {"s3": "s3.py", "gs": "gcs.py"}[kind]
     with (
         pytest.MonkeyPatch.context() as environment,
         subprocess.Popen(
@@ -143,14 +143,27 @@ def object_store(request) -> Iterator[ObjectStore]:
                 "STORAGE_EMULATOR_HOST": endpoint,
             }.items():
                 environment.setenv(name, value)
-            if request.param == "s3":
+            if kind == "s3":
                 requests.put(f"{endpoint}/bucket", timeout=10).raise_for_status()
             else:
                 requests.post(f"{endpoint}/storage/v1/b", json={"name": "bucket"}, timeout=10).raise_for_status()
-            options = {"endpoint_url": endpoint} | ({"token": "anon"} if request.param == "gs" else {})
-            yield ObjectStore(f"{request.param}://bucket", options)
+            options = {"endpoint_url": endpoint} | ({"token": "anon"} if kind == "gs" else {})
+            yield ObjectStore(f"{kind}://bucket", options)
         finally:
             server.kill()
+
+
+@pytest.fixture(scope="module", params=["s3", "gs"])
+def object_store(request) -> Iterator[ObjectStore]:
+    """S3 and Google Cloud Storage as emulators on loopback; both refuse to create what exists, as the real ones do."""
+    with _emulated(request.param) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def emulated() -> Callable[[str], AbstractContextManager[ObjectStore]]:
+    """`with emulated("s3") as store`: what `object_store` is, of one kind."""
+    return _emulated
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import os
-import signal
-import time
 import uuid
-from pathlib import Path
 
 import pystac
 import pytest
@@ -22,23 +17,39 @@ from up42_pipelines.lake import (
     AssetProgress,
     AssetSkipped,
     AssetStarted,
+    Check,
+    DeliveryRules,
     Lake,
-    LandingOptions,
-    RasterWorker,
-    land_item,
+    Severity,
     read_item,
 )
+from up42_pipelines.lake.stac.catalog import read_withheld
 from up42_pipelines.lake.stac.index import search
-from up42_pipelines.lake.transfer.patience import Patience
+from up42_pipelines.lake.upkeep.verify import verify
 
-HASTE = LandingOptions(patience=Patience(first_pause_s=0))
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 JPEG = b"\xff\xd8\xff\xe0" + bytes(200)
 
 
-@pytest.fixture(params=["local", "memory"])
-def lake(request, tmp_path):
-    return Lake(str(tmp_path / "lake") if request.param == "local" else f"memory://{uuid.uuid4()}")
+@pytest.fixture(scope="module", params=["local", "memory", "s3", "gs"])
+def place(request, emulated):
+    """Where lakes are: a URL and its storage options; None for a local folder."""
+    if request.param in {"s3", "gs"}:
+        with emulated(request.param) as store:
+            yield store
+    else:
+        yield ("memory:/", {}) if request.param == "memory" else None
+
+
+@pytest.fixture
+def lake(place, tmp_path):
+    """One on every kind of storage."""
+    return Lake(str(tmp_path / "lake")) if place is None else Lake(f"{place[0]}/{uuid.uuid4()}", place[1])
+
+
+@pytest.fixture
+def local_lake(tmp_path):
+    return Lake(str(tmp_path / "lake"))
 
 
 @pytest.fixture
@@ -58,15 +69,6 @@ def delivery(files, up42_item, cog_bytes, striped_bytes):
     )
 
 
-@pytest.fixture
-def land(rasters):
-    def run(lake, item, files, **options):
-        given = {"options": HASTE, "sign": files.sign, **options}
-        return land_item(lake, item, collection_id="phr", rasters=rasters, **given)
-
-    return run
-
-
 def assert_nothing_published(lake, item_id):
     """No item, no file, no index, no staging."""
     assert read_item(lake, "phr", item_id) is None
@@ -76,7 +78,7 @@ def assert_nothing_published(lake, item_id):
 
 def test_lands_whole(land, lake, delivery, files, cog_bytes):
     events = []
-    landed = land(lake, delivery, files, on_event=events.append)
+    landed = land(lake, delivery, on_event=events.append)
     assert not landed.already_there
     assert (landed.assets_fetched, landed.files_kept) == (4, 3)
     assert landed.bytes_fetched == sum(len(stored.content) for stored in files.objects.values())
@@ -103,10 +105,10 @@ def test_lands_whole(land, lake, delivery, files, cog_bytes):
 
 
 def test_landing_again_asks_nothing(land, lake, delivery, files):
-    first = land(lake, delivery, files)
+    first = land(lake, delivery)
     files.requests.clear()
     events = []
-    again = land(lake, delivery, files, on_event=events.append)
+    again = land(lake, delivery, on_event=events.append)
     assert again.already_there
     assert (again.bytes_fetched, again.assets_fetched) == (0, 0)
     assert again.item.to_dict(transform_hrefs=False) == first.item.to_dict(transform_hrefs=False)
@@ -116,24 +118,24 @@ def test_landing_again_asks_nothing(land, lake, delivery, files):
 
 
 def test_a_delivery_that_grew_fetches_what_is_new(land, lake, delivery, files, cog_bytes):
-    land(lake, delivery, files)
+    land(lake, delivery)
     files.requests.clear()
     files.put("f5", cog_bytes)
     delivery.add_asset("pan.tif", pystac.Asset(f"{files.url}/f5", media_type=COG, roles=["data"]))
-    grown = land(lake, delivery, files)
+    grown = land(lake, delivery)
     assert (grown.assets_fetched, grown.already_there) == (1, False)
     assert [path.partition("?")[0] for path, _ in files.requests] == ["/f5"]
     assert len(grown.item.assets) == 5 + 1, "the quicklook of the first landing"
-    assert land(lake, delivery, files).already_there
+    assert land(lake, delivery).already_there
 
 
 def test_another_source_or_a_damaged_file_is_fetched_again(land, lake, delivery, files, cog_bytes, striped_bytes):
-    land(lake, delivery, files)
+    land(lake, delivery)
     files.requests.clear()
     files.put("f9", striped_bytes)
     delivery.assets["k3j2_ms.tiff"].href = f"{files.url}/f9"
     lake.write_bytes(b"cut", "collections", "phr", delivery.id, "metadata.json")
-    again = land(lake, delivery, files)
+    again = land(lake, delivery)
     assert sorted(path.partition("?")[0] for path, _ in files.requests) == ["/f4", "/f9"]
     with (
         rasterio.MemoryFile(lake.fs.cat_file(again.item.assets["k3j2_ms.tiff"].href)) as memory,
@@ -143,7 +145,7 @@ def test_another_source_or_a_damaged_file_is_fetched_again(land, lake, delivery,
 
 
 def test_a_committed_item_is_away_while_its_files_are_replaced(land, lake, delivery, files, striped_bytes, monkeypatch):
-    land(lake, delivery, files)
+    land(lake, delivery)
     files.put("f9", striped_bytes)
     delivery.assets["k3j2_ms.tiff"].href = f"{files.url}/f9"
     publish, seen = Lake.publish, []
@@ -153,7 +155,7 @@ def test_a_committed_item_is_away_while_its_files_are_replaced(land, lake, deliv
         publish(self, *arguments)
 
     monkeypatch.setattr(Lake, "publish", watched)
-    land(lake, delivery, files)
+    land(lake, delivery)
     assert set(seen) == {None}
 
 
@@ -161,68 +163,68 @@ def test_a_committed_item_is_away_while_its_files_are_replaced(land, lake, deliv
     ("content", "reason"),
     [(b"<html>403 Forbidden</html>", "none of TIFF"), (b"", "it is empty"), (b"PK\3\4", "starts with")],
 )
-def test_data_that_is_no_raster_refuses_the_item(land, lake, delivery, files, content, reason):
+def test_data_that_is_no_raster_refuses_the_item(land, local_lake, delivery, files, content, reason):
     files.put("f2", content)
     with pytest.raises(InvalidDelivery, match=reason) as caught:
-        land(lake, delivery, files)
+        land(local_lake, delivery)
     assert delivery.id in str(caught.value)
     assert "k3j2_visual.tif" in str(caught.value)
-    assert_nothing_published(lake, delivery.id)
+    assert_nothing_published(local_lake, delivery.id)
 
 
 def test_a_cut_off_raster_refuses_the_item(land, lake, delivery, files, cog_bytes):
     files.put("f1", cog_bytes[:-2000])
     with pytest.raises(InvalidDelivery, match=r"k3j2_ms\.tiff"):
-        land(lake, delivery, files)
+        land(lake, delivery)
     assert_nothing_published(lake, delivery.id)
     files.put("f1", cog_bytes)
-    assert land(lake, delivery, files).assets_fetched == 4
+    assert land(lake, delivery).assets_fetched == 4
 
 
-def test_a_transfer_that_does_not_heal_refuses_the_item(land, lake, delivery, files, fault):
+def test_a_transfer_that_does_not_heal_refuses_the_item(land, local_lake, delivery, files, fault):
     files.faults["/f4"] = [fault(flip=True)] * 5
     with pytest.raises(TransferError, match="crc32c"):
-        land(lake, delivery, files)
-    assert_nothing_published(lake, delivery.id)
+        land(local_lake, delivery)
+    assert_nothing_published(local_lake, delivery.id)
 
 
-def test_faults_on_the_way_heal(land, lake, delivery, files, fault):
+def test_faults_on_the_way_heal(land, local_lake, delivery, files, fault):
     files.faults["/f1"] = [fault(drop_after=1000), fault(status=503), fault(flip=True)]
     files.faults["/f2"] = [fault(status=400), fault(drop_after=5000)]
-    assert land(lake, delivery, files).assets_fetched == 4
+    assert land(local_lake, delivery).assets_fetched == 4
 
 
 @pytest.mark.parametrize("announced", [{"file:size": 7}, {"file:checksum": "1220" + "00" * 32}])
-def test_what_the_item_announces_must_hold(land, lake, delivery, files, announced):
+def test_what_the_item_announces_must_hold(land, local_lake, delivery, files, announced):
     delivery.assets["k3j2_ms.tiff"].extra_fields |= announced
     with pytest.raises(InvalidDelivery, match="announces"):
-        land(lake, delivery, files)
-    assert_nothing_published(lake, delivery.id)
+        land(local_lake, delivery)
+    assert_nothing_published(local_lake, delivery.id)
 
 
-def test_an_archive_beside_rasters_is_left_out(land, lake, delivery, files):
+def test_an_archive_beside_rasters_is_left_out(land, local_lake, delivery, files):
     href = files.put("zip", b"PK")
     delivery.add_asset("original", pystac.Asset(href, media_type="application/zip", roles=["data", "original"]))
-    landed = land(lake, delivery, files)
+    landed = land(local_lake, delivery)
     assert "original" not in landed.item.assets
     assert "archive" in landed.item.properties["up42-pipelines:left_out"]["original"]
-    assert land(lake, delivery, files).already_there
+    assert land(local_lake, delivery).already_there
 
 
-def test_a_preview_that_is_something_else_is_left_out(land, lake, delivery, files):
+def test_a_preview_that_is_something_else_is_left_out(land, local_lake, delivery, files):
     files.put("f3", b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>')
-    landed = land(lake, delivery, files)
+    landed = land(local_lake, delivery)
     assert "preview.jpg" not in landed.item.assets
     assert "not image/jpeg" in landed.item.properties["up42-pipelines:left_out"]["preview.jpg"]
-    assert "preview.jpg" not in lake.list("collections", "phr", delivery.id)
+    assert "preview.jpg" not in local_lake.list("collections", "phr", delivery.id)
 
 
 def test_an_item_without_assets_is_refused(land, lake, files, up42_item):
     with pytest.raises(InvalidDelivery, match="has no assets"):
-        land(lake, up42_item({}), files)
+        land(lake, up42_item({}))
 
 
-def test_hostile_names_get_files_of_their_own(land, lake, files, up42_item, cog_bytes):
+def test_hostile_names_get_files_of_their_own(land, local_lake, files, up42_item, cog_bytes):
     keys = [
         "../evil",
         "a/b",
@@ -241,103 +243,84 @@ def test_hostile_names_get_files_of_their_own(land, lake, files, up42_item, cog_
     ]
     files.put("f1", cog_bytes)
     item = up42_item({key: (f"{files.url}/f1", COG, ["data"]) for key in keys})
-    landed = land(lake, item, files)
+    landed = land(local_lake, item)
     assert set(landed.item.assets) == {*keys, "-quicklook"}
-    names = [name for name in lake.list("collections", "phr", item.id) if name.endswith(".tif")]
+    names = [name for name in local_lake.list("collections", "phr", item.id) if name.endswith(".tif")]
     assert len({name.casefold() for name in names}) == len(keys)
-    assert len(lake.list("collections", "phr", item.id)) == len(keys) + 2
-    assert lake.list() == ["catalog.json", "collections"]
-    assert lake.list("collections", "phr") == sorted(["collection.json", "index", item.id])
+    assert len(local_lake.list("collections", "phr", item.id)) == len(keys) + 2
+    assert local_lake.list() == ["catalog.json", "collections"]
+    assert local_lake.list("collections", "phr") == sorted(["collection.json", "index", item.id])
 
 
-def test_type_is_told_by_content_when_none_is_given(land, lake, files, up42_item, striped_bytes):
+def test_type_is_told_by_content_when_none_is_given(land, local_lake, files, up42_item, striped_bytes):
     files.put("noname", striped_bytes)
-    landed = land(lake, up42_item({"mask": (f"{files.url}/noname", None, ["mask"])}), files)
+    landed = land(local_lake, up42_item({"mask": (f"{files.url}/noname", None, ["mask"])}))
     assert landed.item.assets["mask"].media_type == COG
 
 
-def test_signed_hrefs_are_not_kept(land, lake, files, up42_item, cog_bytes):
+def test_signed_hrefs_are_not_kept(land, local_lake, files, up42_item, cog_bytes):
     files.put("f1", cog_bytes)
     item = up42_item({"a": (f"{files.url}/f1?Signature=OLD", COG, ["data"])})
-    landed = land(lake, item, files)
+    landed = land(local_lake, item)
     assert "OLD" not in json.dumps(landed.item.to_dict(transform_hrefs=False))
     item.assets["a"].href = f"{files.url}/f1?Signature=NEW"
-    assert land(lake, item, files).already_there, "a new signature is not a new source"
+    assert land(local_lake, item).already_there, "a new signature is not a new source"
 
 
 def test_a_lake_that_cannot_be_written(land, tmp_path, delivery, files):
     (tmp_path / "lake").write_text("a file")
     with pytest.raises(LakeError, match="move it away"):
-        land(Lake(str(tmp_path / "lake")), delivery, files)
+        land(Lake(str(tmp_path / "lake")), delivery)
 
 
-def _land_and_die(url, document, killed_at):
-    """Land in a process of its own, which kills itself before one of the steps that change the lake."""
-    steps = {"publish": 0, "write_all_json": 0, "write_json": 0}
+def test_withheld_released_and_withheld_again(land, lake, delivery, files):
+    strict, lenient = DeliveryRules(bands=4), DeliveryRules(severities={Check.BANDS: Severity.WARN}, bands=4)
+    other = pystac.Item.from_dict({**delivery.to_dict(transform_hrefs=False), "id": "other"})
+    land(lake, other)
+    files.requests.clear()
 
-    def count(name, real):
-        def step(self, *arguments):
-            if killed_at == (name, steps[name]):
-                os.kill(os.getpid(), signal.SIGKILL)
-            steps[name] += 1
-            return real(self, *arguments)
+    def shown() -> tuple[list[str], list[str]]:
+        links = lake.read_json("collections", "phr", "collection.json")["links"]
+        linked = [link["href"].split("/")[1] for link in links if link["rel"] == "item"]
+        return sorted(found["id"] for found in search(lake, "phr")), sorted(linked)
 
-        return step
-
-    for name in steps:
-        setattr(Lake, name, count(name, getattr(Lake, name)))
-    with RasterWorker() as rasters:
-        land_item(
-            Lake(url), pystac.Item.from_dict(document), collection_id="phr", sign=lambda href: href, rasters=rasters
-        )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "killed_at", [("publish", 0), ("publish", 2), ("write_all_json", 0), ("write_json", 0), ("write_json", 1)], ids=str
-)
-def test_killed_between_two_steps(land, tmp_path, delivery, files, killed_at):
-    lake = Lake(str(tmp_path / "lake"))
-    spawn = multiprocessing.get_context("spawn")
-    document = delivery.to_dict(transform_hrefs=False)
-    process = spawn.Process(target=_land_and_die, args=(lake.url, document, killed_at))
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
-    process.close()
-    committed = read_item(lake, "phr", delivery.id)
-    assert (committed is not None) == (killed_at[0] == "write_json")
-    again = land(lake, delivery, files)
-    assert again.already_there == (committed is not None)
-    for asset in again.item.assets.values():
-        assert Path(asset.href).stat().st_size == asset.extra_fields["file:size"]
-    index = lake.read_json("collections", "phr", "collection.json")
-    assert [link["href"] for link in index["links"] if link["rel"] == "item"] == [f"./{delivery.id}/{delivery.id}.json"]
-    assert [link["rel"] for link in lake.read_json("catalog.json")["links"]] == ["root", "child"]
-    assert [found["id"] for found in search(lake, "phr")] == [delivery.id]
+    both = sorted(["other", delivery.id])
+    first = land(lake, delivery, rules=strict)
+    assert set(first.withheld) == {Check.BANDS}
+    assert first.item.properties["up42-pipelines:withheld"] == first.withheld
+    fetched = len(files.requests)
+    for rules, withheld in ((strict, True), (lenient, False), (lenient, False), (strict, True), (lenient, False)):
+        landed = land(lake, delivery, rules=rules)
+        assert (bool(landed.withheld), landed.already_there) == (withheld, True)
+        assert shown() == ((["other"], ["other"]) if withheld else (both, both))
+        assert (read_item(lake, "phr", delivery.id) is None) == withheld
+        assert (read_withheld(lake, "phr", delivery.id) is None) != withheld
+        assert ("up42-pipelines:withheld" in landed.item.properties) == withheld
+        marks = [name for name in lake.list("collections", "phr", delivery.id) if name.startswith(delivery.id)]
+        assert marks == [f"{delivery.id}{'.withheld' if withheld else ''}.json"]
+    assert list(verify(lake)) == []
+    assert len(files.requests) == fetched, "nothing is fetched again"
 
 
-def _land_slowly(url, document):
-    with RasterWorker() as rasters:
-        land_item(
-            Lake(url), pystac.Item.from_dict(document), collection_id="phr", sign=lambda href: href, rasters=rasters,
-            on_event=lambda _: time.sleep(0.3),
-        )  # fmt: skip
+def test_a_withheld_item_is_away_while_its_files_are_replaced(
+    land, local_lake, delivery, files, striped_bytes, monkeypatch
+):
+    land(local_lake, delivery, rules=DeliveryRules(bands=9))
+    files.put("f9", striped_bytes)
+    delivery.assets["k3j2_ms.tiff"].href = f"{files.url}/f9"
+    publish, seen = Lake.publish, []
+
+    def watched(self, *arguments):
+        seen.append(read_withheld(local_lake, "phr", delivery.id))
+        publish(self, *arguments)
+
+    monkeypatch.setattr(Lake, "publish", watched)
+    assert land(local_lake, delivery, rules=DeliveryRules(bands=9)).withheld
+    assert set(seen) == {None}
 
 
-@pytest.mark.slow
-def test_killed_while_bytes_arrive(land, tmp_path, delivery, files):
-    lake = Lake(str(tmp_path / "lake"))
-    process = multiprocessing.get_context("spawn").Process(
-        target=_land_slowly, args=(lake.url, delivery.to_dict(transform_hrefs=False))
-    )
-    process.start()
-    while not files.requests:
-        time.sleep(0.02)
-    process.kill()
-    process.join()
-    process.close()
-    assert read_item(lake, "phr", delivery.id) is None
-    assert not lake.exists("catalog.json")
-    assert lake.list("collections", "phr", delivery.id) == [], "what lies around is hidden"
-    assert land(lake, delivery, files).assets_fetched == 4
+def test_an_item_of_which_nothing_can_be_used_is_refused(land, local_lake, files, up42_item):
+    item = up42_item({"preview": (files.put("f1", b"<svg/>"), "image/jpeg", ["thumbnail"])})
+    with pytest.raises(InvalidDelivery, match=r"none of its assets can be used\. preview: The file is not image/jpeg"):
+        land(local_lake, item)
+    assert_nothing_published(local_lake, item.id)

@@ -51,6 +51,7 @@ def land_archive(
         LakeError: there is no room for it.
     """
     folder = archive.with_name(f"{archive.name}.unpacked")
+    shutil.rmtree(folder, ignore_errors=True)  # a landing that was killed has left half of it
     try:
         unpacked = unpack(archive, folder, limits=limits)
         contents = recognise(unpacked.files)
