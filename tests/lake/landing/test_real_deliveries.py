@@ -495,3 +495,28 @@ def test_a_product_without_one_of_its_tiles(refused, zipped, dimap):
     members = dimap()
     del members["1001/IMG_PHR/IMG_PHR_R1C2.TIF"]
     refused("order.zip", zipped(members), "was not delivered")
+
+
+def test_a_safe_product_in_a_zip(arena, send, zipped, make_raster, noise):
+    """Bands of Sentinel-2 as JPEG 2000, without loss, and the metadata that name them."""
+    root, granule = "S2B_MSIL2A_X.SAFE", "GRANULE/L2A_T33UUU/IMG_DATA/R10m"
+    pixels = {band: noise(1, 90) + number for number, band in enumerate(("B02", "B03"))}
+    names = {band: f"{granule}/T33UUU_{band}_10m" for band in pixels}
+    members = {}
+    for band, array in pixels.items():
+        path = make_raster(f"{band}.jp2", array, driver="JP2OpenJPEG", QUALITY="100", REVERSIBLE="YES")
+        members[f"{root}/{names[band]}.jp2"] = path.read_bytes()
+        path.unlink()
+    files = "".join(f"<IMAGE_FILE>{name}</IMAGE_FILE>" for name in names.values())
+    members[f"{root}/MTD_MSIL2A.xml"] = f"""<Level-2A_User_Product><General_Info><Product_Info>
+        <PRODUCT_START_TIME>2022-03-01T10:00:00Z</PRODUCT_START_TIME>
+        <PRODUCT_STOP_TIME>2022-03-01T10:00:09Z</PRODUCT_STOP_TIME><Datatake><SPACECRAFT_NAME>Sentinel-2B
+        </SPACECRAFT_NAME></Datatake><Granule_List><Granule>{files}</Granule></Granule_List></Product_Info>
+        </General_Info></Level-2A_User_Product>""".encode()
+    landed = send("order.zip", zipped(members))
+    assert_sound(arena, landed)
+    assert outcome_of_archive(landed) == {"B02": CONVERTED, "B03": CONVERTED}
+    assert landed.item.common_metadata.platform == "sentinel-2b"
+    for band, array in pixels.items():
+        with closed_world(), rasterio.open(landed.item.assets[band].href) as dataset:
+            np.testing.assert_array_equal(dataset.read(), array)
