@@ -28,8 +28,9 @@ def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
 
     The orders are read from UP42 (by their partition tag), not from the upstream value: a run that died after
     placing an order loses nothing. Its value is a STAC ItemCollection with UP42's hrefs; a delivery that UP42 did not
-    make items of, in the time it is given, is an item made here, with the original archive. Before anything is
-    delivered the asset skips: the run succeeds, downstream is skipped, and the sensor comes back later.
+    make items of, in the time it is given, is an item made here, with the original archive, and stays that once it is
+    in the lake. Before anything is delivered the asset skips: the run succeeds, downstream is skipped, and the sensor
+    comes back later.
     """
     key = pipeline.key("stac_items")
 
