@@ -5,16 +5,18 @@ Each is written under a temporary name in its target's directory, flushed, and t
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 TEMPORARY = ".part"
-# From here on flushing all that the system has to write takes less time than so many flushes of one file.
+# From here on flushing a whole file system takes less time than so many flushes of one file.
 _MANY = 200
 
 
@@ -37,31 +39,41 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
     After a failure some are written and some are not.
     """
     folders = {target.parent: not target.parent.exists() for target in contents}
-    temporaries: dict[Path, Path] = {}
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_hex(8)
+    # Strings, because ten thousand paths take longer to make than their files.
+    temporaries = {str(target): f"{target.parent}/.{target.name}.{token}{TEMPORARY}" for target in contents}
     try:
-        for target, content in contents.items():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporaries[target] = _beside(target)
-            with temporaries[target].open("xb") as file:
+        for temporary, content in zip(temporaries.values(), contents.values(), strict=True):
+            with open(temporary, "xb") as file:  # noqa: PTH123
                 file.write(content)
-        _flush_soon(contents)
-        for temporary in temporaries.values():
-            _sync(temporary)
+        _flush(map(Path, temporaries.values()), len(contents))
         for target, temporary in temporaries.items():
-            temporary.replace(target)
+            os.replace(temporary, target)  # noqa: PTH105
     except BaseException:
         for temporary in temporaries.values():
-            temporary.unlink(missing_ok=True)
+            Path(temporary).unlink(missing_ok=True)
         raise
-    _flush_soon(contents)
-    for folder in {*folders, *(folder.parent for folder, new in folders.items() if new)}:
-        _sync(folder)
+    _flush({*folders, *(folder.parent for folder, new in folders.items() if new)}, len(contents))
 
 
-def _flush_soon(contents: Mapping[Path, bytes]) -> None:
-    """Have the system flush everything at once: flushing one by one afterwards only finds out what failed."""
-    if len(contents) >= _MANY:
-        os.sync()
+def _flush(paths: Iterable[Path], count: int) -> None:
+    """Flush files or folders: one by one, or, when they are many, all that their file systems have to write."""
+    if count < _MANY or sys.platform != "linux":
+        for path in paths:
+            _sync(path)
+        return
+    by_device = {path.lstat().st_dev: path for path in paths}
+    for path in by_device.values():
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            if (
+                ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0
+            ):  # tells of failures since Linux 5.8: syncfs(2)
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        finally:
+            os.close(descriptor)
 
 
 def create_file(target: Path, content: bytes) -> bool:

@@ -91,8 +91,10 @@ def write_item(lake: Lake, collection_id: str, item: pystac.Item) -> None:
     write_items(lake, collection_id, [item])
 
 
-def write_items(lake: Lake, collection_id: str, items: Iterable[pystac.Item]) -> None:
+def write_items(lake: Lake, collection_id: str, items: Iterable[pystac.Item | Document]) -> None:
     """Commit items whose files are in place already, put them into the index, and link them.
+
+    Items may be given as the JSON documents that they are; then none of them becomes a pystac object on the way.
 
     Any number of processes may do this at once, without a lock. Each one, after committing its items, repeats: read
     `collection.json`, add what the listing shows and it lacks, take out what was removed and is not there, write it,
@@ -122,7 +124,8 @@ def write_items(lake: Lake, collection_id: str, items: Iterable[pystac.Item]) ->
         LakeError: the lake cannot be written, or the index does not settle.
     """
     folder = collection_folder(collection_id)
-    documents = {item_folder(collection_id, item.id)[-1]: item.to_dict(transform_hrefs=False) for item in items}
+    given = (item.to_dict(transform_hrefs=False) if isinstance(item, pystac.Item) else item for item in items)
+    documents = {item_folder(collection_id, document["id"])[-1]: document for document in given}
     if not documents:
         return
     seen = index.listing(lake, collection_id)
