@@ -10,7 +10,9 @@ from contextlib import closing
 import dagster as dg
 import pytest
 import requests
+from shapely.geometry import box, mapping
 
+from up42_pipelines.assets.stac_items import ORDERED_AREAS
 from up42_pipelines.lake import Check, DeliveryRules, Lake, LandingOptions, Severity
 from up42_pipelines.lake.stac import index
 from up42_pipelines.lake.transfer.patience import Patience
@@ -192,6 +194,21 @@ def test_a_partition_that_passes_does_not_hide_one_that_failed(landed):
         for one in graph.instance.event_log_storage.get_asset_check_partition_info([key])
     }
     assert shown == {DAY: "FAILED", other: "SUCCEEDED"}
+
+
+def test_what_up42_announces_beyond_the_order_was_not_promised(landed):
+    graph = landed()
+    first, _ = item_ids(graph)
+    path = graph.lake / "assets" / "stac_items" / "berlin" / "2026-06-01.json"
+    value = json.loads(path.read_text())
+    [order_id] = value[ORDERED_AREAS]
+    [feature] = [one for one in value["features"] if one["id"] == first]
+    value[ORDERED_AREAS][order_id] = feature["geometry"]
+    feature["geometry"] = mapping(box(13, 52, 14, 53))
+    path.write_text(json.dumps(value))
+    coverage = evaluations(graph.run(DAY, "cogs"))[Check.COVERAGE]
+    assert coverage.passed, coverage.description
+    assert coverage.metadata["measured"].data[first]["covered_percent"] > 95
 
 
 class TestNotLanded:
