@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pystac
 import pytest
 
 from up42_pipelines.errors import InvalidDelivery, LakeError
-from up42_pipelines.lake import Lake, read_item
+from up42_pipelines.lake import AssetLanded, Lake, read_item
 from up42_pipelines.lake.archives.limits import UnpackLimits
 
 
@@ -35,7 +36,14 @@ def delivery(files, up42_item, zipped, cog_bytes, striped_bytes):
 
 
 def test_an_archive_becomes_rasters_and_papers(land, lake, delivery, files, cog_bytes):
-    landed = land(lake, delivery)
+    unpacked = []
+
+    def look(event):
+        if isinstance(event, AssetLanded):
+            unpacked.extend(Path(lake.root).rglob("*.unpacked"))
+
+    landed = land(lake, delivery, on_event=look)
+    assert unpacked == [], "its place is free as soon as its files are made"
     assert (landed.assets_fetched, landed.withheld) == (1, {})
     item = landed.item
     assert {"ms", "visual"} <= set(item.assets)
@@ -99,15 +107,8 @@ def test_what_lies_beside_the_archive_lands_too_and_later_too(land, lake, delive
     ],
 )
 def test_a_bad_archive_publishes_nothing(land, lake, files, up42_item, content, reason, zipped):
-    item = up42_item(
-        {
-            "data": (
-                files.put("archive", content if isinstance(content, bytes) else zipped(content)),
-                "application/zip",
-                ["data"],
-            )
-        }
-    )
+    content = content if isinstance(content, bytes) else zipped(content)
+    item = up42_item({"data": (files.put("archive", content), "application/zip", ["data"])})
     with pytest.raises(InvalidDelivery, match=reason) as caught:
         land(lake, item)
     assert "'data'" in str(caught.value)
