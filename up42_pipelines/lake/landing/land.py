@@ -135,9 +135,9 @@ def land_item(
         on_event: told about every asset.
 
     Raises:
-        TransferError: a file did not arrive whole.
+        TransferError: a file did not arrive whole, or somebody else is landing the same item.
         InvalidDelivery: a data asset is no raster or archive, or is damaged, hostile, incomplete, or not what the item
-            announces; or the item has no assets at all.
+            announces; or the item has no assets, or none that can be used.
         LakeError: the lake cannot be written.
     """
     return _Landing(
