@@ -313,3 +313,15 @@ def test_describe_reads_no_pixel(make_raster, noise, tmp_path):
     assert 14.9 < west < 15 < east < 15.01
     assert 52.34 < south < north < 52.36
     assert info.footprint_4326["type"] == "Polygon"
+
+
+@pytest.mark.parametrize(
+    ("row_bytes", "expected"),
+    [
+        (1000, 16 << 20),
+        (10_000 * 8, 10_000 * 8 * 512 * 9 // 8),  # 46 MB for four bands of 16 bits, 10,000 pixels wide
+        (1_000_000 * 8, 128 << 20),
+    ],
+)
+def test_the_cache_holds_a_row_of_tiles(row_bytes, expected):
+    assert cog.cache_bytes(row_bytes) == expected

@@ -35,6 +35,7 @@ BLOCK_SIZE = 512
 _PLAIN_SCRATCH_BELOW_BYTES = 16 << 30
 # Not while converting: there it makes GDAL 3.10 take four times the CPU time. The COG driver has an option of its own.
 _DECODING = {"GDAL_NUM_THREADS": "ALL_CPUS"}
+_SMALLEST_CACHE_BYTES, _LARGEST_CACHE_BYTES = 16 << 20, 128 << 20
 _PLACEHOLDER_RPCS = "Its RPCs are no numbers, and were left out."
 _SAMPLE_PX = 128
 _PIXELS_PER_VALUE = 100  # fewer, and a sample says nothing about how many values there are
@@ -157,10 +158,12 @@ def convert(source: Path | RasterSource, target: Path, profile: Profile | None =
     profile = profile or profile_of(describe(source))
     with open_raster(source) as dataset:
         options = _creation_options(dataset, profile)
-        decoded = dataset.width * dataset.height * sum(map(item_size, dataset.dtypes))
+        pixel_bytes = sum(map(item_size, dataset.dtypes))
+        decoded = dataset.width * dataset.height * pixel_bytes
         scratch = "NONE" if decoded < _PLAIN_SCRATCH_BELOW_BYTES else "ZSTD"
         try:
-            with rasterio.Env(COG_TMP_COMPRESSION=scratch):
+            cache = cache_bytes(dataset.width * pixel_bytes)
+            with rasterio.Env(COG_TMP_COMPRESSION=scratch, GDAL_CACHEMAX=cache):
                 rasterio.shutil.copy(dataset, target, driver="COG", **options)
         except GDAL_ERRORS as error:
             free = shutil.disk_usage(target.parent).free
@@ -169,6 +172,17 @@ def convert(source: Path | RasterSource, target: Path, profile: Profile | None =
                     f"Cannot write {target}: the disk is full ({free:,} bytes left). Free space, then run again."
                 ) from error
             raise
+
+
+def cache_bytes(row_bytes: int) -> int:
+    """How much of GDAL's block cache a conversion needs: one row of the COG's tiles, and a little.
+
+    With less, blocks are decoded twice (a fifth more CPU time); more is only filled (`benchmarks/cog.py`).
+
+    Args:
+        row_bytes: of one row of pixels, all bands.
+    """
+    return min(max(_SMALLEST_CACHE_BYTES, row_bytes * BLOCK_SIZE * 9 // 8), _LARGEST_CACHE_BYTES)
 
 
 def compare(source: Path | RasterSource, target: Path) -> Pixels:
