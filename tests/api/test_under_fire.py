@@ -88,6 +88,7 @@ SAFE: dict[str, Callable[[Up42Client, Stock], Any]] = {
     "storage.assets.download_url": lambda up42, stock: (
         stock.asset_id in up42.storage.assets.download_url(stock.asset_id)
     ),
+    "storage.assets.href": lambda up42, stock: up42.storage.assets.href(stock.asset_id),
     "storage.assets.get": lambda up42, stock: up42.storage.assets.get(stock.asset_id).id,
     "storage.assets.list": lambda up42, stock: ids(up42.storage.assets.list(search=stock.order_ids[0], page_size=1)),
     "storage.assets.of_order": lambda up42, stock: ids(up42.storage.assets.of_order(stock.order_ids[0])),

@@ -12,8 +12,8 @@ import pystac
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-PARTITIONS = 4
-"""Two days at two AOIs: enough for a kill between any two orders."""
+PARTITIONS = 2
+"""One day at two AOIs: enough for a kill before, between and after the orders."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -24,7 +24,7 @@ class Demo:
         self.output = folder.with_suffix(".out")
 
     def start(self):
-        command = [sys.executable, "-m", "up42_pipelines.cli", "demo", "--days", "2", "--folder", str(self.folder)]
+        command = [sys.executable, "-m", "up42_pipelines.cli", "demo", "--days", "1", "--folder", str(self.folder)]
         with self.output.open("w") as out:
             self.process = subprocess.Popen(
                 [*command, "--project", str(PROJECT)], stdout=out, stderr=subprocess.STDOUT, start_new_session=True
@@ -72,14 +72,14 @@ def test_killed_in_three_ways_it_completes_and_buys_each_thing_once(demo, wait_f
     assert "Run the demo again" in said
 
     demo.start()
-    wait_for(lambda: demo.child("daemon") and demo.orders() >= 2, 120)
+    wait_for(lambda: demo.child("daemon") and demo.orders() >= 1, 120)
     orphans = [demo.child("sandbox"), demo.child("daemon")]
     os.kill(demo.process.pid, signal.SIGKILL)
     demo.process.wait()
     assert all(_alive(pid) for pid in orphans)
 
     demo.start()
-    wait_for(lambda: demo.child("daemon") not in (None, orphans[1]) and demo.orders() >= 3, 120)
+    wait_for(lambda: demo.child("daemon") not in (None, orphans[1]) and demo.orders() >= 2, 120)
     assert not any(_alive(pid) for pid in orphans)  # two daemons, or two sandboxes, would disturb each other
     os.kill(demo.child("sandbox"), signal.SIGKILL)
     code, said = demo.end()

@@ -337,7 +337,7 @@ def test_whatever_happens_in_between(new_world, fate):
         settings=settings(
             derandomize=True,
             database=None,
-            max_examples=250,
+            max_examples=120,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import uuid
@@ -147,14 +148,14 @@ def test_a_batch_that_cannot_be_written_whole_is_not_written(lake):
 
 
 def test_a_failed_batch_leaves_no_temporary_file(tmp_path, monkeypatch):
-    lake, replace, calls = Lake(str(tmp_path)), Path.replace, iter(range(9))
+    lake, replace, calls = Lake(str(tmp_path)), os.replace, iter(range(9))
 
     def full(path, target):
         if next(calls) == 2:
             raise OSError(28, "No space left on device")
         return replace(path, target)
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(LakeError, match="Free disk space"):
         write_items(lake, "c", [item(f"i{number}") for number in range(5)])
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["i0.json", "i1.json"]
