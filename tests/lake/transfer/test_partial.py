@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
+from dataclasses import replace
 
 import google_crc32c
 import pytest
@@ -139,18 +139,16 @@ def test_the_lock_is_on_the_file_that_has_the_name(target, monkeypatch):
     partial.leave(resumable=False)
 
 
-def test_the_space_is_taken_at_once(target, plan):
+def test_a_disk_without_room_shows_before_anything_is_written(target, plan):
+    disk = os.statvfs(target.parent)
     partial = PartialFile(target)
-    partial.begin(plan)
-    assert partial.path.stat().st_blocks * 512 >= 250
+    with pytest.raises(LakeError, match="Free disk space"):
+        partial.begin(replace(plan, size=disk.f_bavail * disk.f_frsize + (1 << 40)))
     partial.leave(resumable=False)
+    assert list(target.parent.iterdir()) == []
 
 
-def test_a_file_system_that_cannot_reserve_space(target, plan, monkeypatch):
-    def unsupported(*_):
-        raise OSError(errno.EOPNOTSUPP, "not here")
-
-    monkeypatch.setattr(os, "posix_fallocate", unsupported)
+def test_the_file_has_its_size_at_once(target, plan):
     partial = PartialFile(target)
     partial.begin(plan)
     assert partial.path.stat().st_size == 250

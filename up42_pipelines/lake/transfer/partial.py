@@ -180,13 +180,15 @@ class PartialFile:
             os.close(file)
 
     def _allocate(self, plan: Plan) -> None:
-        """Take the space now: a full disk shows before anything is fetched, and parts are not scattered over it."""
+        """See that there is room, so that a full disk shows before anything is fetched.
+
+        The room is not taken: posix_fallocate(3) writes all of it where a file system cannot just note it, on tmpfs a
+        fifth of the time of a transfer on loopback.
+        """
         size = plan.size or 0
-        try:
-            os.posix_fallocate(self._file, 0, size)
-        except OSError as error:
-            if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
-                raise
+        disk = os.fstatvfs(self._file)
+        if size > disk.f_bavail * disk.f_frsize:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.ftruncate(self._file, size)
 
     def _crc32c_on_disk(self, part: Part) -> int | None:
