@@ -143,7 +143,7 @@ def test_a_disk_without_room_shows_before_anything_is_written(target, plan):
     disk = os.statvfs(target.parent)
     partial = PartialFile(target)
     with pytest.raises(LakeError, match="Free disk space"):
-        partial.begin(replace(plan, size=disk.f_bavail * disk.f_frsize + (1 << 40)))
+        partial.begin(replace(plan, size=disk.f_bavail * disk.f_frsize + (1 << 40), part_bytes=1 << 40))
     partial.leave(resumable=False)
     assert list(target.parent.iterdir()) == []
 
