@@ -78,7 +78,7 @@ def killed(url: str, scenario: str, moments: int) -> None:
 
         return between_moments
 
-    for place, name in ((os, "link"), (Path, "replace"), (Path, "unlink"), (Lake, "remove")):
+    for place, name in ((os, "link"), (os, "replace"), (Path, "unlink"), (Lake, "remove")):
         setattr(place, name, watched(getattr(place, name)))
     os.fsync = lambda _: None  # the machine stays on
     SCENARIOS[scenario](Lake(url))
