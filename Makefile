@@ -25,7 +25,7 @@ dev: $(SYNCED) ## the sandbox and the Dagster UI on http://127.0.0.1:3000 [IMAGE
 	$(BIN)/up42-pipelines dev --port $(or $(PORT),3000) $(if $(IMAGERY),--imagery "$(IMAGERY)")
 
 test: $(SYNCED) $(SDK) $(STAC) ## the whole suite
-	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 test-fast: $(SYNCED) ## the suite without the slow part
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow and not browser"
