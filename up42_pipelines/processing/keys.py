@@ -14,13 +14,17 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from up42_pipelines.errors import ConfigurationError
+
 TITLE = "title"
 """The input that carries the key."""
 
-_LABEL_LENGTH = 100
+LONGEST_TITLE = 200
 """UP42 refuses some titles (`InvalidTitle`) and does not document how long they may be; the sandbox takes 200."""
 
-_TITLE = re.compile(r"(?P<label>.*) (?P<credits>\d+) credits (?P<key>[0-9a-f]{32})", re.DOTALL)
+_TITLE = re.compile(
+    r"(?P<workflow>\w+)\.(?P<step>\w+) (?P<partition>.+) (?P<credits>\d+) credits (?P<key>[0-9a-f]{32})", re.ASCII
+)
 
 
 def job_key(
@@ -28,7 +32,8 @@ def job_key(
     workspace_id: str,
     process_id: str,
     inputs: Mapping[str, Any],
-    pipeline: str,
+    workflow: str,
+    step: str,
     partition: str,
     generation: int = 1,
 ) -> str:
@@ -39,7 +44,8 @@ def job_key(
         process_id: the process.
         inputs: links to STAC items and the process's parameters. The title does not matter, nor under which host's
             name an item is linked.
-        pipeline: name of the pipeline it is bought for.
+        workflow: name of the workflow it is bought for.
+        step: name of its step.
         partition: partition it is bought for.
         generation: raised by a person who wants to buy the same thing again.
     """
@@ -47,7 +53,8 @@ def job_key(
         "workspace": workspace_id,
         "process": process_id,
         "inputs": canonical_inputs(inputs),
-        "pipeline": pipeline,
+        "workflow": workflow,
+        "step": step,
         "partition": partition,
         "generation": generation,
     }
@@ -72,24 +79,48 @@ def _without_host(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobTitle:
-    """What the title of one of our jobs says.
+    """What the title of one of our jobs says: all that is needed to know it again without any record of our own.
 
     Attributes:
-        label: for people.
+        workflow: name of the workflow it was bought for.
+        step: name of its step.
+        partition: partition key.
         key: job key.
         credits: price estimated when it was executed.
+
+    Raises:
+        ConfigurationError: a title that UP42 would not take, or that could not be read back.
     """
 
-    label: str
+    workflow: str
+    step: str
+    partition: str
     key: str
     credits: int
 
+    def __post_init__(self) -> None:
+        """Refuse what would be lost in a title, before anything is spent."""
+        text = str(self)
+        if len(text) > LONGEST_TITLE or not text.isprintable() or not self.partition.strip():
+            raise ConfigurationError(
+                f"Partition {self.partition!r} of {self.workflow}.{self.step} cannot be told in the title of a job, by "
+                f"which it is found again: {LONGEST_TITLE} printable characters at most, this one has {len(text)}. Use "
+                "shorter names for workflow, step and AOI."
+            )
+
     def __str__(self) -> str:
-        label = "".join(char if char.isprintable() else " " for char in self.label)
-        return f"{label[:_LABEL_LENGTH]} {self.credits} credits {self.key}"
+        return f"{self.workflow}.{self.step} {self.partition} {self.credits} credits {self.key}"
 
     @classmethod
     def read(cls, title: str | None) -> Self | None:
         """The meaning of a job's title, or None when it is not one of ours."""
         found = _TITLE.fullmatch(title or "")
-        return None if found is None else cls(label=found["label"], key=found["key"], credits=int(found["credits"]))
+        if found is None or len(title or "") > LONGEST_TITLE or not (title or "").isprintable():
+            return None
+        return cls(
+            workflow=found["workflow"],
+            step=found["step"],
+            partition=found["partition"],
+            key=found["key"],
+            credits=int(found["credits"]),
+        )

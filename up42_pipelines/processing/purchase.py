@@ -59,7 +59,8 @@ class PlannedJob:
 
     Attributes:
         workspace_id: UP42 workspace.
-        pipeline: name of the pipeline it is bought for.
+        workflow: name of the workflow it is bought for.
+        step: name of its step.
         partition: partition key.
         process_id: the process.
         inputs: self hrefs of STAC items and parameters, as the process describes; without the title.
@@ -68,7 +69,8 @@ class PlannedJob:
     """
 
     workspace_id: str
-    pipeline: str
+    workflow: str
+    step: str
     partition: str
     process_id: str
     inputs: Mapping[str, Any]
@@ -82,14 +84,17 @@ class PlannedJob:
             workspace_id=self.workspace_id,
             process_id=self.process_id,
             inputs=self.inputs,
-            pipeline=self.pipeline,
+            workflow=self.workflow,
+            step=self.step,
             partition=self.partition,
             generation=self.generation,
         )
 
     def submitted(self, credits: int = 0) -> dict[str, Any]:
         """The inputs as they are sent; `credits` is the estimate that the job's title will tell."""
-        title = JobTitle(label=f"{self.pipeline} {self.partition}", key=self.key, credits=credits)
+        title = JobTitle(
+            workflow=self.workflow, step=self.step, partition=self.partition, key=self.key, credits=credits
+        )
         return {**self.inputs, TITLE: str(title)}
 
 
@@ -106,8 +111,8 @@ class JobPurchase:
 
     def __init__(self, planned: PlannedJob, processing: ProcessingApi, account: Account) -> None:
         self.planned, self._processing, self._account = planned, processing, account
-        self.key, self.pipeline, self.partition = planned.key, planned.pipeline, planned.partition
-        self.label = f"Job {planned.process_id} for partition {self.partition}"
+        self.key, self.pipeline, self.partition = planned.key, planned.workflow, planned.partition
+        self.label = f"Job {planned.workflow}.{planned.step} ({planned.process_id}) for partition {self.partition}"
 
     @property
     def request(self) -> dict[str, Any]:
@@ -117,6 +122,7 @@ class JobPurchase:
         return {
             "workspaceId": planned.workspace_id,
             "processId": planned.process_id,
+            "step": planned.step,
             "generation": planned.generation,
             **budget,
             "inputs": dict(planned.inputs),
@@ -128,7 +134,8 @@ class JobPurchase:
         request = intent.request
         planned = PlannedJob(
             workspace_id=request["workspaceId"],
-            pipeline=intent.pipeline,
+            workflow=intent.pipeline,
+            step=request["step"],
             partition=intent.partition,
             process_id=request["processId"],
             inputs=request["inputs"],
