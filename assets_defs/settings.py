@@ -1,0 +1,50 @@
+"""What the environment says to all pipelines of this code location."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from up42_pipelines.ordering.aoi import load_aois
+from up42_pipelines.purchasing.budget import Ceilings
+from up42_pipelines.purchasing.protocol import Timing
+
+AOI_FOLDER = Path(__file__).parent / "aois"
+
+
+def aois() -> dict[str, str]:
+    """UP42_AOIS: folder of GeoJSON files, one AOI each (default: the two beside this module)."""
+    return {name: str(path) for name, path in load_aois(os.environ.get("UP42_AOIS") or AOI_FOLDER).items()}
+
+
+def start_date() -> str:
+    """UP42_START_DATE: first day (default 2026-06-01)."""
+    return os.environ.get("UP42_START_DATE", "2026-06-01")
+
+
+def max_scenes() -> int:
+    """UP42_MAX_SCENES: scenes bought per partition (default 1)."""
+    return int(os.environ.get("UP42_MAX_SCENES", "1"))
+
+
+def max_cloud_cover_percent() -> float:
+    """UP42_MAX_CLOUD_COVER: percent (default 100)."""
+    return float(os.environ.get("UP42_MAX_CLOUD_COVER", "100"))
+
+
+def ceilings() -> Ceilings:
+    """UP42_MAX_CREDITS_PER_ORDER: for one order or job (default 1000). UP42_MAX_CREDITS_PER_MONTH (default: none): for
+    everything that one pipeline, or one workflow, buys in a calendar month.
+    """
+    month = os.environ.get("UP42_MAX_CREDITS_PER_MONTH")
+    return Ceilings(
+        order=float(os.environ.get("UP42_MAX_CREDITS_PER_ORDER", "1000")), month=float(month) if month else None
+    )
+
+
+def timing() -> Timing:
+    """UP42_LEASE_S, UP42_SETTLING_S: how long buying waits for a process that is dead, and for UP42 to list what it may
+    have taken (default 30 and 120; only a sandbox can do with less, see docs/ordering.md).
+    """
+    lease_s = float(os.environ.get("UP42_LEASE_S", "30"))
+    return Timing(lease_s=lease_s, start_s=lease_s / 3, settling_s=float(os.environ.get("UP42_SETTLING_S", "120")))
