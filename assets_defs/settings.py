@@ -33,7 +33,9 @@ def max_cloud_cover_percent() -> float:
 
 
 def ceilings() -> Ceilings:
-    """UP42_MAX_CREDITS_PER_ORDER: for one order or job (default 1000). UP42_MAX_CREDITS_PER_MONTH (default: none): for
+    """The most that may be spent.
+
+    UP42_MAX_CREDITS_PER_ORDER: for one order or job (default 1000). UP42_MAX_CREDITS_PER_MONTH (default: none): for
     everything that one pipeline, or one workflow, buys in a calendar month.
     """
     month = os.environ.get("UP42_MAX_CREDITS_PER_MONTH")
@@ -43,8 +45,10 @@ def ceilings() -> Ceilings:
 
 
 def timing() -> Timing:
-    """UP42_LEASE_S, UP42_SETTLING_S: how long buying waits for a process that is dead, and for UP42 to list what it may
-    have taken (default 30 and 120; only a sandbox can do with less, see docs/ordering.md).
+    """How long buying waits, in seconds.
+
+    UP42_LEASE_S, UP42_SETTLING_S: for a process that is dead, and for UP42 to list what it may have taken (default 30
+    and 120; only a sandbox can do with less, see docs/ordering.md).
     """
     lease_s = float(os.environ.get("UP42_LEASE_S", "30"))
     return Timing(lease_s=lease_s, start_s=lease_s / 3, settling_s=float(os.environ.get("UP42_SETTLING_S", "120")))
