@@ -21,6 +21,11 @@ _FREE_OF_CHARGE = frozenset({JobStatus.UNLICENSED, JobStatus.INVALID, JobStatus.
 """Ends after which UP42 has certainly charged nothing. FAILED is not among them: RELEASED gives the credits back."""
 
 
+def is_free_of_charge(job: Job) -> bool:
+    """Whether UP42 has certainly charged nothing for a job, and will not."""
+    return job.status in _FREE_OF_CHARGE
+
+
 class ProcessingApi(Protocol):
     """The part of `api.Processing` that buying needs."""
 
@@ -190,7 +195,7 @@ class JobPurchase:
             credits=math.ceil(job.credits or (title.credits if title else 0)),
             created_at=job.created,
             failed=isinstance(job.status, JobStatus) and job.status.is_failure,
-            returned=job.status in _FREE_OF_CHARGE,
+            returned=is_free_of_charge(job),
             contradiction=self._contradiction(job),
         )
 
