@@ -83,7 +83,8 @@ class Desk:
         self.lab, self.client, self.folder = lab, lab.client, folder
         self.planned = PlannedJob(
             workspace_id=lab.client.workspace_id,
-            pipeline=f"trees-{uuid.uuid4().hex[:8]}",
+            workflow=f"trees_{uuid.uuid4().hex[:8]}",
+            step="finer",
             partition=PARTITION,
             process_id=UPSAMPLING,
             inputs={"item": lab.item},
@@ -96,7 +97,7 @@ class Desk:
         lake = Lake(str(self.folder / lake))
         return Buyer(
             IntentBook(lake),
-            Ledger(lake, self.planned.pipeline, Ceilings(**ceilings), found_at_up42=tuple),
+            Ledger(lake, self.planned.workflow, Ceilings(**ceilings), found_at_up42=tuple),
             approvals=Approvals(above=above),
             run="run",
             restore={"job": lambda intent: JobPurchase.of_intent(intent, self.client.processing, self.client.account)},
@@ -132,7 +133,7 @@ def test_bought_once(desk, bought_now):
     assert (first.id, first.adopted, second.id, second.adopted) == (second.id, False, first.id, True)
     assert bought_now() == 1
     job = desk.client.processing.job(first.id)
-    assert job.title == f"{desk.planned.pipeline} {PARTITION} {first.credits} credits {desk.planned.key}"
+    assert job.title == f"{desk.planned.workflow}.finer {PARTITION} {first.credits} credits {desk.planned.key}"
     assert job.inputs["item"] == desk.lab.item
     entry = desk.entry()
     assert (entry.state, entry.credits, entry.purchase_ids) == (EntryState.SPENT, first.credits, (first.id,))

@@ -23,7 +23,9 @@ LONGEST_TITLE = 200
 """UP42 refuses some titles (`InvalidTitle`) and does not document how long they may be; the sandbox takes 200."""
 
 _TITLE = re.compile(
-    r"(?P<workflow>\w+)\.(?P<step>\w+) (?P<partition>.+) (?P<credits>\d+) credits (?P<key>[0-9a-f]{32})", re.ASCII
+    r"(?P<workflow>\w+)\.(?P<step>\w+) (?P<partition>\S|\S.*\S) (?P<credits>0|[1-9]\d*) credits"
+    r" (?P<key>[0-9a-f]{32})",
+    re.ASCII,
 )
 
 
@@ -101,11 +103,11 @@ class JobTitle:
     def __post_init__(self) -> None:
         """Refuse what would be lost in a title, before anything is spent."""
         text = str(self)
-        if len(text) > LONGEST_TITLE or not text.isprintable() or not self.partition.strip():
+        if _found(text) != (self.workflow, self.step, self.partition, str(self.credits), self.key):
             raise ConfigurationError(
                 f"Partition {self.partition!r} of {self.workflow}.{self.step} cannot be told in the title of a job, by "
-                f"which it is found again: {LONGEST_TITLE} printable characters at most, this one has {len(text)}. Use "
-                "shorter names for workflow, step and AOI."
+                f"which it is found again: {LONGEST_TITLE} printable characters at most, this one has {len(text)}; "
+                "names of workflow and step are letters, digits and _. Use other or shorter names."
             )
 
     def __str__(self) -> str:
@@ -114,13 +116,13 @@ class JobTitle:
     @classmethod
     def read(cls, title: str | None) -> Self | None:
         """The meaning of a job's title, or None when it is not one of ours."""
-        found = _TITLE.fullmatch(title or "")
-        if found is None or len(title or "") > LONGEST_TITLE or not (title or "").isprintable():
+        found = _found(title or "")
+        if found is None:
             return None
-        return cls(
-            workflow=found["workflow"],
-            step=found["step"],
-            partition=found["partition"],
-            key=found["key"],
-            credits=int(found["credits"]),
-        )
+        workflow, step, partition, credits, key = found
+        return cls(workflow=workflow, step=step, partition=partition, key=key, credits=int(credits))
+
+
+def _found(title: str) -> tuple[str, ...] | None:
+    found = _TITLE.fullmatch(title) if len(title) <= LONGEST_TITLE and title.isprintable() else None
+    return None if found is None else found.groups()
