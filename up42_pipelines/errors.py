@@ -107,6 +107,10 @@ class AnswerLost(Up42Error):
     """The request left and no answer came back: it may have been carried out."""
 
 
+class StillUnderWay(Up42Error):
+    """Waiting ended before UP42 was done; what was waited for goes on there."""
+
+
 class UnexpectedAnswer(Up42Error):
     """A success whose body cannot be read as documented."""
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
+from up42_pipelines.api.following import INTERVAL_S, PATIENCE_S, follow
 from up42_pipelines.api.order_status import OrderStatus, OrderSubStatus
 from up42_pipelines.api.paging import PAGE_SIZE, listing, several
 from up42_pipelines.api.records import Record, Timestamp
@@ -248,6 +249,28 @@ class Orders:
         }
         for row in listing(self._transport, "/v2/orders", filters, page_size=page_size):
             yield Order.parse(row)
+
+    def follow(
+        self, order_ids: Sequence[str], *, interval_s: float = INTERVAL_S, patience_s: float = PATIENCE_S
+    ) -> Iterator[Order]:
+        """Wait for orders: each is given when it is first seen and whenever its status changed, until all are final.
+
+        Args:
+            order_ids: which.
+            interval_s: seconds between two looks.
+            patience_s: seconds after which it is given up.
+
+        Raises:
+            NotFound: UP42 does not know an id.
+            StillUnderWay: some are not final after `patience_s`; a tasking order may wait for a decision.
+        """
+        return follow(
+            order_ids,
+            look_many=lambda ids: self.list(order_ids=ids),
+            look_one=self.get,
+            interval_s=interval_s,
+            patience_s=patience_s,
+        )
 
     def update(self, order_id: str, *, tags: Sequence[str] = UNCHANGED, budget_id: str | None = UNCHANGED) -> Order:
         """Change an order's tags or budget (JSON merge patch, RFC 7396); what is not given stays as it is.

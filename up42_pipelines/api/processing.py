@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import AliasChoices, Field
 
+from up42_pipelines.api.following import INTERVAL_S, PATIENCE_S, follow
 from up42_pipelines.api.paging import PAGE_SIZE, given, linked_pages, several
 from up42_pipelines.api.records import Record, Timestamp
 from up42_pipelines.api.sorting import Sort
@@ -317,6 +318,28 @@ class Processing:
                 if job.id not in seen:
                     seen.add(job.id)
                     yield job
+
+    def follow(
+        self, job_ids: Sequence[str], *, interval_s: float = INTERVAL_S, patience_s: float = PATIENCE_S
+    ) -> Iterator[Job]:
+        """Wait for jobs: each is given when it is first seen and whenever its status changed, until all are final.
+
+        Args:
+            job_ids: which.
+            interval_s: seconds between two looks.
+            patience_s: seconds after which it is given up.
+
+        Raises:
+            NotFound: UP42 does not know an id.
+            StillUnderWay: some are not final after `patience_s`.
+        """
+        return follow(
+            job_ids,
+            look_many=lambda ids: self.jobs(job_ids=ids),
+            look_one=self.job,
+            interval_s=interval_s,
+            patience_s=patience_s,
+        )
 
     def _url(self, path: str) -> str:
         return f"{self._transport.hosts.api}{path}"
