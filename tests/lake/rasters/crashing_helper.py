@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from up42_pipelines.errors import LakeError
-from up42_pipelines.lake.rasters import helper
-from up42_pipelines.lake.rasters.confinement import confine
+from up42_pipelines.lake.confined import helper
+from up42_pipelines.lake.confined.confinement import confine
+from up42_pipelines.lake.confined.limits import ProcessLimits
+from up42_pipelines.lake.rasters.drivers import keep_only_needed_drivers
 from up42_pipelines.lake.rasters.helper import JOBS
-from up42_pipelines.lake.rasters.limits import RasterLimits
 
 
 def misbehave(source: dict[str, Any]) -> Any:
@@ -92,7 +93,7 @@ CRIMES: dict[str, Callable[[Path], Any]] = {
 }
 
 
-def confine_and_tell(limits: RasterLimits, folder: Path, *, reads: list[Path]) -> None:
+def confine_and_tell(limits: ProcessLimits, folder: Path, *, reads: list[Path]) -> None:
     """Write process ids, and how many threads the helper has, into a file that is no raster, while that is allowed."""
     if reads[0].stat().st_size < 30:
         tasks = Path(f"/proc/{os.getppid()}/task")
@@ -103,4 +104,5 @@ def confine_and_tell(limits: RasterLimits, folder: Path, *, reads: list[Path]) -
 
 if __name__ == "__main__":
     helper.confine = confine_and_tell
+    keep_only_needed_drivers()
     helper.serve({**JOBS, "describe": misbehave})

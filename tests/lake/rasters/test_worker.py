@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from up42_pipelines.errors import InvalidDelivery, LakeError
-from up42_pipelines.lake.rasters import worker as worker_module
-from up42_pipelines.lake.rasters.landlock import landlock_version
-from up42_pipelines.lake.rasters.limits import RasterLimits, limits_for
+from up42_pipelines.lake.confined import worker as worker_module
+from up42_pipelines.lake.confined.landlock import landlock_version
+from up42_pipelines.lake.confined.limits import ProcessLimits
+from up42_pipelines.lake.rasters.limits import limits_for
 from up42_pipelines.lake.rasters.raster import describe
 from up42_pipelines.lake.rasters.worker import RasterWorker
 
@@ -29,13 +30,13 @@ class CrashingWorker(RasterWorker):
 
     def answer(self, name: str) -> Any:
         """What the job named by a file answers, as it came."""
-        with worker_module._folder(None) as folder:
-            return self._run("describe", Path(name), folder, dict)
+        with worker_module.job_folder(None) as folder:
+            return self._handle("describe", Path(name), folder, dict)
 
 
 @pytest.fixture(scope="module")
 def crashing():
-    with CrashingWorker(limits=RasterLimits(seconds=60)) as worker:
+    with CrashingWorker(limits=ProcessLimits(seconds=60)) as worker:
         yield worker
 
 
@@ -86,9 +87,9 @@ def test_a_crash_refuses_the_file_and_the_helper_lives_on(crashing, job, make_ra
 @pytest.mark.parametrize(
     ("name", "limits", "reason"),
     [
-        ("memory.tif", RasterLimits(memory_bytes=1 << 30), "more than 1,024 MB of memory"),
-        ("spin.tif", RasterLimits(cpu_seconds=1), "more than 1 s of CPU time"),
-        ("wait.tif", RasterLimits(seconds=0.2), "longer than 0 s"),
+        ("memory.tif", ProcessLimits(memory_bytes=1 << 30), "more than 1,024 MB of memory"),
+        ("spin.tif", ProcessLimits(cpu_seconds=1), "more than 1 s of CPU time"),
+        ("wait.tif", ProcessLimits(seconds=0.2), "longer than 0 s"),
     ],
 )
 def test_limits(crashing, job, monkeypatch, name, limits, reason):
@@ -103,7 +104,7 @@ def test_a_raster_that_needs_more_memory_than_there_is(raster_worker, make_raste
     """A tile has to be in memory as a whole."""
     tile = {"tiled": True, "blockxsize": 12_000, "blockysize": 12_000}
     source = make_raster("a.tif", np.zeros((1, 12_000, 12_000), "uint8"), compress="ZSTD", **tile)
-    monkeypatch.setattr(raster_worker, "_limits", RasterLimits(memory_bytes=400 << 20))
+    monkeypatch.setattr(raster_worker, "_limits", ProcessLimits(memory_bytes=400 << 20))
     with pytest.raises(InvalidDelivery, match=r"a\.tif"):
         raster_worker.land(source, tmp_path / "cog.tif")
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
@@ -111,7 +112,7 @@ def test_a_raster_that_needs_more_memory_than_there_is(raster_worker, make_raste
 
 def test_a_file_that_grows_too_large(raster_worker, make_raster, noise, tmp_path, monkeypatch):
     source = make_raster("a.tif", noise(4))
-    monkeypatch.setattr(raster_worker, "_limits", RasterLimits(file_bytes=100_000))
+    monkeypatch.setattr(raster_worker, "_limits", ProcessLimits(file_bytes=100_000))
     with pytest.raises(InvalidDelivery, match="a file of more than 100,000 bytes"):
         raster_worker.land(source, tmp_path / "cog.tif")
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]

@@ -1,4 +1,4 @@
-"""What keeps the process that handles an untrusted raster from doing anything else."""
+"""What keeps the process that handles an untrusted file from doing anything else."""
 
 from __future__ import annotations
 
@@ -11,52 +11,20 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
-import rasterio
-
 import up42_pipelines
-from up42_pipelines.lake.rasters.landlock import restrict_to
-from up42_pipelines.lake.rasters.limits import RasterLimits
+from up42_pipelines.lake.confined.landlock import restrict_to
+from up42_pipelines.lake.confined.limits import ProcessLimits
 
-# GeoTIFF and what it becomes, JPEG 2000, NITF, DIMAP, and what quicklooks, masks and outlines are made with.
-DRIVERS = frozenset({"GTiff", "COG", "JP2OpenJPEG", "NITF", "DIMAP", "PNG", "MEM", "Memory"})
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
-def keep_only_needed_drivers() -> None:
-    """Have GDAL register `DRIVERS` and no others, before it registers any in this process.
-
-    GDAL takes a list of those to skip, and only tells their names after it has registered them: a fork is asked.
-
-    Hazard: opening a DIMAP registers the VRT driver, whatever is to be skipped (measured with GDAL 3.10.3). What a
-    DIMAP names is therefore checked before (`members.py`).
-
-    Raises:
-        RuntimeError: others are registered nevertheless.
-    """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with rasterio.Env() as environment:
-            os.write(writer, ",".join(environment.drivers()).encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as answer:
-        names = answer.read().decode().split(",")
-    os.waitpid(child, 0)
-    os.environ["GDAL_SKIP"] = ",".join(name for name in names if name not in DRIVERS)
-    with rasterio.Env() as environment:
-        registered = set(environment.drivers())
-    if not DRIVERS >= registered >= DRIVERS - {"NITF", "DIMAP", "JP2OpenJPEG"}:
-        raise RuntimeError(f"GDAL registered {sorted(registered)} where {sorted(DRIVERS)} were wanted")
-
-
-def confine(limits: RasterLimits, folder: Path, *, reads: Iterable[Path]) -> None:
+def confine(limits: ProcessLimits, folder: Path, *, reads: Iterable[Path]) -> None:
     """Limit this process, and all threads it starts, for good.
 
     Args:
         limits: what it may use.
         folder: its place for temporary files. With Landlock, it can write nowhere else.
-        reads: the files of its raster. With Landlock, it can read nothing else, except for libraries and their data.
+        reads: what it is to handle. With Landlock, it can read nothing else, except for libraries and their data.
     """
     os.chdir(folder)
     os.environ["TMPDIR"] = os.environ["CPL_TMPDIR"] = str(folder)

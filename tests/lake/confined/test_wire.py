@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from up42_pipelines.lake.rasters.limits import RasterLimits
+from up42_pipelines.lake.confined.limits import ProcessLimits
+from up42_pipelines.lake.confined.wire import from_line, rebuilt, to_line
 from up42_pipelines.lake.rasters.records import Landed, RasterInfo
 from up42_pipelines.lake.rasters.source import RasterSource
-from up42_pipelines.lake.rasters.wire import from_line, rebuilt, to_line
 
 FLOATS = st.one_of(st.floats(), st.integers(-(2**63), 2**64))
 TEXTS = st.text(max_size=20)  # surrogates are added below: names of files need not be UTF-8
@@ -60,7 +60,7 @@ def test_names_that_are_not_utf_8():
 @pytest.mark.parametrize(
     ("value", "kind"),
     [
-        ({}, RasterLimits),
+        ({}, ProcessLimits),
         ({"path": "a", "driver": None, "members": [], "more": 1}, RasterSource),
         ({"path": 1, "driver": None, "members": []}, RasterSource),
         ({"path": "a", "driver": 5, "members": []}, RasterSource),
