@@ -1,0 +1,123 @@
+"""What a processing workflow is made of as assets, and what its assets share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from up42_pipelines.api import Up42Client
+from up42_pipelines.assets.pipeline import AssetOptions, Pipeline
+from up42_pipelines.lake import Lake, LandingOptions
+from up42_pipelines.partitions import AOI, DATE
+from up42_pipelines.processing.buyer import JobBuyer, job_buyer
+from up42_pipelines.processing.workflow import Workflow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessingPipeline:
+    """A workflow on top of what an ingestion pipeline lands, with the same partitions.
+
+    Attributes:
+        workflow: the steps, and how much they may cost together. Its name is part of job, sensor and collection names.
+        source: the pipeline whose `cogs` the first steps work on.
+        landing: what results must be like, and how they are fetched and converted.
+        key_prefix: of the asset keys, before the step's name; for several workflows in one code location.
+        group: asset group.
+        owners: e-mails or `team:name`.
+    """
+
+    workflow: Workflow
+    source: Pipeline
+    landing: LandingOptions = field(default_factory=LandingOptions)
+    key_prefix: Sequence[str] = ()
+    group: str = "up42_processing"
+    owners: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        """The workflow's name."""
+        return self.workflow.name
+
+    @property
+    def partitions(self) -> dg.MultiPartitionsDefinition:
+        """Date x AOI, those of the source."""
+        return self.source.partitions
+
+    @property
+    def start_job(self) -> str:
+        """Name of the job that buys what the first steps need."""
+        return f"{self.name}_start"
+
+    @property
+    def approve_job(self) -> str:
+        """Name of the job in which a person approves what waits for it."""
+        return f"{self.name}_approve"
+
+    @property
+    def dry_run_job(self) -> str:
+        """Name of the job that tells what the whole chain would cost."""
+        return f"{self.name}_dry_run"
+
+    def collect_job(self, step: str) -> str:
+        """Name of the job that fetches the results of a step and starts the steps that follow; the sensor runs it."""
+        return f"{self.name}_{step}_collect"
+
+    @property
+    def job_names(self) -> frozenset[str]:
+        """The jobs whose runs materialize partitions of the workflow's assets."""
+        return frozenset(
+            {self.start_job, self.approve_job, *(self.collect_job(step.name) for step in self.workflow.steps)}
+        )
+
+    def key(self, step: str, name: str) -> dg.AssetKey:
+        """The asset key of one of a step's assets: `processing_jobs`, `processed_items`, `processed_cogs`."""
+        return dg.AssetKey([*self.key_prefix, step, name])
+
+    def upstream(self, step: str) -> dg.AssetKey:
+        """The asset whose items a step works on."""
+        before = self.workflow.step(step).of
+        return self.source.key("cogs") if before is None else self.key(before, "processed_cogs")
+
+    def collection_id(self, step: str) -> str:
+        """The collection of the lake in which the results of a step are."""
+        return f"{self.name}-{step}"
+
+    def collection_before(self, step: str) -> str:
+        """The collection of the lake in which the items are that a step works on."""
+        before = self.workflow.step(step).of
+        return self.source.collection if before is None else self.collection_id(before)
+
+    def reference_mapping(self, step: str) -> dg.MultiPartitionMapping | None:
+        """From a partition to that of the same AOI so many days before, which a step compares with; None if it doesn't.
+
+        The first partitions have none before them; their reference is empty.
+        """
+        days = self.workflow.step(step).reference_days
+        if days is None:
+            return None
+        earlier = dg.TimeWindowPartitionMapping(
+            start_offset=-days, end_offset=-days, allow_nonexistent_upstream_partitions=True
+        )
+        return dg.MultiPartitionMapping(
+            {
+                AOI: dg.DimensionPartitionMapping(AOI, dg.IdentityPartitionMapping()),
+                DATE: dg.DimensionPartitionMapping(DATE, earlier),
+            }
+        )
+
+    def options(self, step: str, name: str, *, tags: Mapping[str, str] | None = None) -> AssetOptions:
+        """What the decorators of all the workflow's assets are given, for the asset with this name."""
+        return {
+            "key": self.key(step, name),
+            "partitions_def": self.partitions,
+            "group_name": self.group,
+            "owners": list(self.owners),
+            "tags": {"up42/pipeline": self.name, "up42/step": step, **(tags or {})},
+            "io_manager_key": "stac_io_manager",
+        }
+
+    def buyer(self, client: Up42Client, lake: Lake, *, run: str, tell: Callable[[str], None]) -> JobBuyer:
+        """What buys the workflow's jobs; see `Pipeline.buyer`."""
+        return job_buyer(client.processing, client.account, lake, self.workflow, run=run, tell=tell)
