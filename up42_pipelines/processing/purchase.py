@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from up42_pipelines.api.processing import Cost, Eula, InputProblem, Job, JobSort, JobStatus, Process
-from up42_pipelines.api.sorting import Sort
+from up42_pipelines.api.processing import Cost, Eula, InputProblem, Job, JobStatus, Process
 from up42_pipelines.errors import OrderRefused
 from up42_pipelines.processing.keys import TITLE, JobTitle, canonical_inputs, job_key
+from up42_pipelines.processing.listing import JobsApi, JobSearch
 from up42_pipelines.purchasing.funds import Account, check_funds
 from up42_pipelines.purchasing.intents import Intent
-from up42_pipelines.purchasing.protocol import Found
+from up42_pipelines.purchasing.protocol import Found, Timing
 
 KIND = "job"
 
@@ -26,7 +26,7 @@ def is_free_of_charge(job: Job) -> bool:
     return job.status in _FREE_OF_CHARGE
 
 
-class ProcessingApi(Protocol):
+class ProcessingApi(JobsApi, Protocol):
     """The part of `api.Processing` that buying needs."""
 
     def process(self, process_id: str) -> Process:
@@ -50,12 +50,6 @@ class ProcessingApi(Protocol):
         not_after: float | None = None,
     ) -> Job:
         """Spend the money."""
-
-    def job(self, job_id: str) -> Job:
-        """One job."""
-
-    def jobs(self, *, process_ids: Sequence[str] = (), sort: Sort = ...) -> Iterable[Job]:
-        """The jobs of processes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,12 +104,16 @@ class JobPurchase:
         planned: what to buy.
         processing: the jobs of the workspace.
         account: the account that pays.
+        search: the buyer's, which finds jobs by key. None for one of its own.
     """
 
     kind = KIND
 
-    def __init__(self, planned: PlannedJob, processing: ProcessingApi, account: Account) -> None:
+    def __init__(
+        self, planned: PlannedJob, processing: ProcessingApi, account: Account, search: JobSearch | None = None
+    ) -> None:
         self.planned, self._processing, self._account = planned, processing, account
+        self._search = search or JobSearch(processing, Timing())
         self.key, self.pipeline, self.partition = planned.key, planned.workflow, planned.partition
         self.label = f"Job {planned.workflow}.{planned.step} ({planned.process_id}) for partition {self.partition}"
 
@@ -134,7 +132,9 @@ class JobPurchase:
         }
 
     @classmethod
-    def of_intent(cls, intent: Intent, processing: ProcessingApi, account: Account) -> JobPurchase:
+    def of_intent(
+        cls, intent: Intent, processing: ProcessingApi, account: Account, search: JobSearch | None = None
+    ) -> JobPurchase:
         """The purchase that an intent was written for, perhaps by another process."""
         request = intent.request
         planned = PlannedJob(
@@ -147,13 +147,11 @@ class JobPurchase:
             generation=request["generation"],
             budget_id=request.get("budgetId"),
         )
-        return cls(planned, processing, account)
+        return cls(planned, processing, account, search)
 
     def find(self) -> list[Found[Job]]:
-        """Every job of the process whose title carries the key. UP42 cannot search titles: all of them are read."""
-        oldest_first = JobSort.created.asc  # new jobs then come at the end, and shift no page
-        jobs = self._processing.jobs(process_ids=[self.planned.process_id], sort=oldest_first)
-        return [self._found(job) for job in jobs if self.key in (job.title or "")]
+        """Every job of the process whose title carries the key."""
+        return [self._found(job) for job in self._search.with_key(self.planned.process_id, self.key)]
 
     def price(self) -> int:
         """The cost in whole credits, rounded up.
