@@ -55,7 +55,7 @@ def test_what_people_have(tmp_path, suffix):
     assert aoi.geometry.equals_exact(shapely.orient_polygons(BERLIN), 1e-9, normalize=True)
 
 
-@pytest.mark.parametrize("crs", ["EPSG:25833", "EPSG:3857", "EPSG:31468"])
+@pytest.mark.parametrize("crs", ["EPSG:25833", "EPSG:3857", "EPSG:3035"])
 def test_metres_become_degrees(tmp_path, crs):
     aoi = read_vector_aoi(write(tmp_path / "berlin.gpkg", in_crs(BERLIN, crs), crs=crs))
     assert aoi.geometry.equals_exact(shapely.orient_polygons(BERLIN), 1e-6, normalize=True)
