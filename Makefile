@@ -18,8 +18,8 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-demo: $(SYNCED) ## a backfill of 3 days x 2 AOIs against the sandbox [IMAGERY=folder of rasters]
-	$(BIN)/up42-pipelines demo $(if $(IMAGERY),--imagery "$(IMAGERY)")
+demo: $(SYNCED) ## a backfill of 3 days x 2 AOIs against the sandbox [IMAGERY=folder of rasters] [WHAT=archive|processing]
+	$(BIN)/up42-pipelines demo $(if $(IMAGERY),--imagery "$(IMAGERY)") $(if $(WHAT),--what "$(WHAT)")
 
 dev: $(SYNCED) ## the sandbox and the Dagster UI on http://127.0.0.1:3000 [IMAGERY=folder] [PORT=3000]
 	$(BIN)/up42-pipelines dev --port $(or $(PORT),3000) $(if $(IMAGERY),--imagery "$(IMAGERY)")

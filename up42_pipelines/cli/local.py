@@ -61,7 +61,14 @@ def sandbox(port: int, state: Path, speed: float, seed: int, imagery: Path | Non
 @_IMAGERY
 @_SEED
 @click.option("--days", type=click.IntRange(1, 3), default=3, show_default=True, help="Of synthetic imagery.")
-def demo(project: Path, folder: Path, imagery: Path | None, seed: int, days: int) -> None:
+@click.option(
+    "--what",
+    type=click.Choice(["archive", "processing"]),
+    default="archive",
+    show_default=True,
+    help="Imagery alone, or also what is computed on it.",
+)
+def demo(project: Path, folder: Path, imagery: Path | None, seed: int, days: int, what: str) -> None:
     """Backfill 3 days x 2 AOIs against a sandbox, through real Dagster processes, and check what arrives."""
     from up42_pipelines.demo.run import run_demo
 
@@ -72,6 +79,7 @@ def demo(project: Path, folder: Path, imagery: Path | None, seed: int, days: int
             imagery=imagery,
             seed=seed,
             days=days,
+            what=what,
             console=console,
         )
     )

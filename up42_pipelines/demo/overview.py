@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
+import shapely
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from shapely.geometry import shape
 
-from up42_pipelines.demo.report import cogs_of
+from up42_pipelines.demo.report import cogs_of, features_of
 from up42_pipelines.demo.standing import Standing, State
-from up42_pipelines.lake import quicklook_png
+from up42_pipelines.demo.steps import StepStanding
+from up42_pipelines.lake import Lake, quicklook_png, read_features
 
 _CELL_INCHES = 3.2
+_MOST_FEATURES = 2000
 
 
 def save_overview(standings: Sequence[Standing], path: Path, *, columns: int) -> None:
@@ -38,3 +43,57 @@ def save_overview(standings: Sequence[Standing], path: Path, *, columns: int) ->
     for cell in cells.flat[len(standings) :]:
         cell.set_axis_off()
     figure.savefig(path, dpi=110)
+
+
+def save_steps_overview(lake: Lake, standings: Sequence[Standing], steps: Sequence[StepStanding], path: Path) -> None:
+    """Write a PNG with a row per partition: what was delivered, and what each step made of it.
+
+    Detections are drawn over the image that the partition's row begins with.
+    """
+    names = list(dict.fromkeys(one.step for one in steps))
+    by_place = {(one.key, one.step): one for one in steps}
+    figure = Figure(
+        figsize=((len(names) + 1) * _CELL_INCHES, len(standings) * _CELL_INCHES + 0.4), layout="constrained"
+    )
+    figure.suptitle("Delivered and processed (by the sandbox, not by UP42)")
+    cells = figure.subplots(len(standings), len(names) + 1, squeeze=False)
+    for row, source in zip(cells, standings, strict=True):
+        _show(row[0], source, title=source.key)
+        for cell, name in zip(row[1:], names, strict=True):
+            one = by_place[source.key, name]
+            if one.state.is_done and features_of(one):
+                _draw(cell, lake, source, one)
+            else:
+                _show(cell, one, title=name)
+    figure.savefig(path, dpi=90)
+
+
+def _show(cell: Axes, standing: Standing | StepStanding, *, title: str) -> None:
+    """The first COG of a place, or why there is none."""
+    cell.set_axis_off()
+    cell.set_title(title, fontsize=9)
+    cogs = cogs_of(standing)
+    if cogs:
+        cell.imshow(imread(BytesIO(quicklook_png(Path(cogs[0][1].href)))))
+    caption = f"{standing.credits:g} credits" if cogs else str(standing.state)
+    cell.text(0.5, -0.04, caption, transform=cell.transAxes, ha="center", va="top", fontsize=8, color="dimgray")
+
+
+def _draw(cell: Axes, lake: Lake, source: Standing, standing: StepStanding) -> None:
+    """The outlines of detections."""
+    cell.set_title(standing.step, fontsize=9)
+    cell.set_axis_off()
+    cell.set_aspect("equal")
+    geometries = [
+        geometry for _, asset in features_of(standing) for geometry in read_features(lake, asset.href, _MOST_FEATURES)
+    ]
+    for geometry in geometries:
+        for part in shapely.get_parts(geometry):
+            line = shapely.get_exterior_ring(part) if part.geom_type == "Polygon" else part
+            xs, ys = shapely.get_coordinates(line).T
+            cell.plot(xs, ys, color="#d1242f", linewidth=0.6, marker="." if part.geom_type == "Point" else "")
+    for item in source.items:
+        xs, ys = shapely.get_coordinates(shape(item.geometry or {})).T
+        cell.plot(xs, ys, color="#9aa0a6", linewidth=0.8)
+    caption = f"{len(geometries)} features, {standing.credits:g} credits"
+    cell.text(0.5, -0.04, caption, transform=cell.transAxes, ha="center", va="top", fontsize=8, color="dimgray")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import pyarrow.parquet
 import pystac
 import rioxarray
 import xarray
@@ -15,6 +16,7 @@ from rich.table import Table
 from rio_cogeo.cogeo import cog_validate
 
 from up42_pipelines.demo.standing import Standing, State
+from up42_pipelines.demo.steps import StepStanding, StepState
 
 _COLOURS = {
     State.DELIVERED: "green",
@@ -24,16 +26,31 @@ _COLOURS = {
     State.WAITING: "cyan",
     State.LANDING: "blue",
 }
+_STEP_COLOURS = {
+    StepState.DONE: "green",
+    StepState.NO_INPUT: "dim",
+    StepState.NO_REFERENCE: "dim",
+    StepState.JOB_FAILED: "yellow",
+    StepState.FAILED: "bold red",
+    StepState.COMPUTING: "cyan",
+    StepState.LANDING: "blue",
+}
 _DETAIL_WIDTH = 60
 
 
-def cogs_of(standing: Standing) -> list[tuple[pystac.Item, pystac.Asset]]:
+def cogs_of(standing: Standing | StepStanding) -> list[tuple[pystac.Item, pystac.Asset]]:
     """The COGs of a partition in the lake."""
+    return _assets_of(standing, pystac.MediaType.COG)
+
+
+def features_of(standing: StepStanding) -> list[tuple[pystac.Item, pystac.Asset]]:
+    """The detections of a step in the lake, as GeoParquet."""
+    return _assets_of(standing, pystac.MediaType.PARQUET)
+
+
+def _assets_of(standing: Standing | StepStanding, media_type: str) -> list[tuple[pystac.Item, pystac.Asset]]:
     return [
-        (item, asset)
-        for item in standing.items
-        for asset in item.assets.values()
-        if asset.media_type == pystac.MediaType.COG
+        (item, asset) for item in standing.items for asset in item.assets.values() if asset.media_type == media_type
     ]
 
 
@@ -61,6 +78,21 @@ def table(standings: Sequence[Standing]) -> Table:
     return shown
 
 
+def steps_table(standings: Sequence[StepStanding]) -> Table:
+    """One row per partition, one column per step: how far it is, and what it cost."""
+    names = list(dict.fromkeys(one.step for one in standings))
+    shown = Table(title="processing (computed by the sandbox, not by UP42)", title_style="bold")
+    shown.add_column("partition", no_wrap=True)
+    for name in names:
+        shown.add_column(name)
+    shown.add_column("credits", justify="right")
+    for key in dict.fromkeys(one.key for one in standings):
+        row = {one.step: one for one in standings if one.key == key}
+        cells = [f"[{_STEP_COLOURS.get(row[name].state, 'white')}]{row[name].state}[/]" for name in names]
+        shown.add_row(key, *cells, f"{sum(one.credits for one in row.values()):g}")
+    return shown
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
     """What was checked in the lake, and what is wrong with it.
@@ -68,42 +100,60 @@ class Proof:
     Attributes:
         cogs: COGs opened lazily with rioxarray and validated with rio-cogeo.
         items: items validated against the STAC core schema.
+        features: rows of detections, counted in GeoParquet files.
         problems: one sentence each.
     """
 
     cogs: int
     items: int
+    features: int
     problems: tuple[str, ...]
 
 
-def prove(standings: Sequence[Standing]) -> Proof:
+def prove(standings: Sequence[Standing], steps: Sequence[StepStanding] = ()) -> Proof:
     """Open and validate what the demo has left in the lake."""
-    problems: list[str] = []
+    places: list[Standing | StepStanding] = [*standings, *steps]
+    items = {item.id: item for one in places for item in one.items}
+    cogs = sorted({asset.href for one in places for _, asset in cogs_of(one)})
+    tables = {asset.href for one in steps for _, asset in features_of(one)}
     validator = JsonSchemaSTACValidator()
-    items = {item.id: item for one in standings for item in one.items}
-    for item in items.values():
-        try:
-            document = item.to_dict()
-            validator.validate_core(document, pystac.STACObjectType.ITEM, document["stac_version"])
-        except pystac.STACValidationError as error:
-            problems.append(f"item {item.id}: {error}")
-    hrefs = {asset.href: item for one in standings for item, asset in cogs_of(one)}
-    for href in hrefs:
-        valid, errors, _ = cog_validate(href, quiet=True)
-        if not valid:
-            problems.append(f"{href}: not a valid COG: {'; '.join(errors)}")
-        with warnings.catch_warnings():
-            # rioxarray also offers the CRS in CF terms, which cannot say everything; the COG itself can
-            warnings.filterwarnings("ignore", message=".* lost in conversion to CF", category=UserWarning)
-            opened = cast("xarray.DataArray", rioxarray.open_rasterio(href))
-        with opened as pixels:
-            if pixels.variable._in_memory:  # noqa: SLF001 - xarray has no public way to ask
-                problems.append(f"{href}: read at once instead of lazily")
-    for one in standings:
-        if one.state is State.FAILED:
-            problems.append(f"{one.key}: {one.detail}")
-        elif not one.state.is_settled:
-            problems.append(f"{one.key}: still {one.state}")
-        elif one.state is State.DELIVERED and not cogs_of(one):
-            problems.append(f"{one.key}: delivered, but without a COG in the lake")
-    return Proof(cogs=len(hrefs), items=len(items), problems=tuple(problems))
+    problems = [problem for item in items.values() if (problem := _item_problem(item, validator))]
+    problems += [problem for href in cogs for problem in _cog_problems(href)]
+    problems += [problem for one in places if (problem := _place_problem(one))]
+    features = sum(pyarrow.parquet.read_metadata(href).num_rows for href in tables)
+    return Proof(cogs=len(cogs), items=len(items), features=features, problems=tuple(problems))
+
+
+def _item_problem(item: pystac.Item, validator: JsonSchemaSTACValidator) -> str:
+    document = item.to_dict()
+    try:
+        validator.validate_core(document, pystac.STACObjectType.ITEM, document["stac_version"])
+    except pystac.STACValidationError as error:
+        return f"item {item.id}: {error}"
+    return ""
+
+
+def _cog_problems(href: str) -> Iterator[str]:
+    valid, errors, _ = cog_validate(href, quiet=True)
+    if not valid:
+        yield f"{href}: not a valid COG: {'; '.join(errors)}"
+    with warnings.catch_warnings():
+        # rioxarray also offers the CRS in CF terms, which cannot say everything; the COG itself can
+        warnings.filterwarnings("ignore", message=".* lost in conversion to CF", category=UserWarning)
+        opened = cast("xarray.DataArray", rioxarray.open_rasterio(href))
+    with opened as pixels:
+        if pixels.variable._in_memory:  # noqa: SLF001 - xarray has no public way to ask
+            yield f"{href}: read at once instead of lazily"
+
+
+def _place_problem(one: Standing | StepStanding) -> str:
+    """What is wrong with where a partition, or a step in it, has come to."""
+    name = f"{one.key} {one.step}" if isinstance(one, StepStanding) else one.key
+    if one.state in (State.FAILED, StepState.FAILED):
+        return f"{name}: {one.detail}"
+    if not one.state.is_settled:
+        return f"{name}: still {one.state}"
+    has_result = bool(cogs_of(one)) or (isinstance(one, StepStanding) and bool(features_of(one)))
+    if one.state in (State.DELIVERED, StepState.DONE) and not has_result:
+        return f"{name}: {one.state}, but with nothing of it in the lake"
+    return ""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import dagster as dg
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
+from rich.table import Table
 
 from up42_pipelines.api import Credentials, Hosts, Up42Client
-from up42_pipelines.demo.overview import save_overview
+from up42_pipelines.assets.workflow import ProcessingPipeline
+from up42_pipelines.demo.overview import save_overview, save_steps_overview
 from up42_pipelines.demo.places import (
     IMAGERY_COLLECTION,
     IMAGERY_PRODUCT,
@@ -24,20 +27,52 @@ from up42_pipelines.demo.places import (
     ready_places,
 )
 from up42_pipelines.demo.processes import Children
-from up42_pipelines.demo.report import prove, table
+from up42_pipelines.demo.report import prove, steps_table, table
 from up42_pipelines.demo.standing import Observer, Standing
+from up42_pipelines.demo.steps import StepObserver, StepStanding
 from up42_pipelines.demo.workplace import SANDBOX_PASSWORD, SANDBOX_USER, Workplace
-from up42_pipelines.errors import AnswerLost, Unreachable, Up42Error
+from up42_pipelines.errors import AnswerLost, ConfigurationError, Unreachable, Up42Error
 from up42_pipelines.lake import Lake
 
-PIPELINE = "optical_archive"
 SPEED = 60.0
 LONGEST_S = 300.0
 _PAUSE_S = 1.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Show:
+    """What a demo shows.
+
+    Attributes:
+        pipeline: name of the ingestion pipeline that is backfilled.
+        workflow: module and function of `assets_defs` that makes the workflow on top of it; None for none.
+        settings: environment variables.
+    """
+
+    pipeline: str
+    workflow: tuple[str, str] | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+SHOWS = {
+    "archive": Show(pipeline="optical_archive"),
+    "processing": Show(
+        pipeline="bundle_archive",
+        workflow=("assets_defs.enhanced_imagery", "enhanced_imagery"),
+        settings={"UP42_PROCESS_ON_DELIVERY": "1"},
+    ),
+}
+
+
 def run_demo(
-    *, project: Path, folder: Path, imagery: Path | None, seed: int, console: Console, days: int = LONGEST_DAYS
+    *,
+    project: Path,
+    folder: Path,
+    imagery: Path | None,
+    seed: int,
+    console: Console,
+    days: int = LONGEST_DAYS,
+    what: str = "archive",
 ) -> int:
     """Run the demo and say whether all is well: 0 when nothing is missing or invalid, 1 otherwise.
 
@@ -50,28 +85,41 @@ def run_demo(
         seed: of the sandbox's chances.
         console: where to show it.
         days: how many are backfilled; all of them when a folder is sold.
+        what: a key of `SHOWS`.
+
+    Raises:
+        ConfigurationError: processing needs the sandbox's own imagery.
     """
+    show = SHOWS[what]
+    if show.workflow is not None and imagery is not None:
+        raise ConfigurationError("The workflow sharpens bundles, which an imagery folder does not hold: leave it out.")
     started = time.monotonic()
     place = Workplace(folder=folder, project=project)
     place.prepare(fresh_instance=True)
     with Children(folder, place.logs) as children:
         url, client, places = open_sandbox(children, place, imagery=imagery, seed=seed, days=days)
-        place = replace(place, settings=settings(places, imagery=imagery is not None))
+        place = replace(place, settings={**settings(places, imagery=imagery is not None), **show.settings})
         console.print(f"sandbox at {url}, backfill of {len(places.partition_keys)} partitions, lake {place.lake}")
         environment = place.environment(url)
         with dg.DagsterInstance.from_config(str(place.dagster_home)) as instance:
-            command = ["dagster", "job", "backfill", "--job", f"{PIPELINE}_ingest", "--noprompt"]
+            command = ["dagster", "job", "backfill", "--job", f"{show.pipeline}_ingest", "--noprompt"]
             submit = _submit([*command, "--partitions", ",".join(places.partition_keys)], place, environment)
             daemon = ["dagster._daemon", "run", "-w", str(place.workspace_yaml)]
             children.start("daemon", daemon, env=environment, cwd=project)
             collection = IMAGERY_COLLECTION if imagery else "sandbox-optical"
-            observer = Observer(instance, client, Lake(str(place.lake)), pipeline=PIPELINE, collection=collection)
-            standings = _watch(observer, places, children, submit, console)
-    proof = prove(standings)
-    save_overview(standings, folder / "overview.png", columns=len(places.days))
-    console.print(table(standings))
+            lake = Lake(str(place.lake))
+            observer = Observer(instance, client, lake, pipeline=show.pipeline, collection=collection)
+            steps = StepObserver(instance, client, lake, _workflow(show, project)) if show.workflow else None
+            standings, step_standings = _watch(observer, steps, places, children, submit, console)
+    proof = prove(standings, step_standings)
+    if steps is None:
+        save_overview(standings, folder / "overview.png", columns=len(places.days))
+    else:
+        save_steps_overview(lake, standings, step_standings, folder / "overview.png")
+    console.print(*_tables(standings, step_standings))
+    features = f"{proof.features} detected features, " if steps else ""
     console.print(
-        f"{proof.cogs} COGs opened lazily and valid, {proof.items} STAC items valid, "
+        f"{proof.cogs} COGs opened lazily and valid, {features}{proof.items} STAC items valid, "
         f"overview in {folder / 'overview.png'}, {time.monotonic() - started:.0f} s"
         if not proof.problems
         else "\n".join(f"[bold red]problem:[/] {problem}" for problem in proof.problems)
@@ -121,11 +169,30 @@ def _submit(command: Sequence[str], place: Workplace, environment: dict[str, str
         )
 
 
+def _workflow(show: Show, project: Path) -> ProcessingPipeline:
+    """The workflow as the code location has it; names and steps are all that is needed of it here."""
+    module, function = show.workflow or ("", "")
+    if str(project) not in sys.path:
+        sys.path.insert(0, str(project))
+    made: ProcessingPipeline = getattr(importlib.import_module(module), function)()
+    return made
+
+
+def _tables(standings: Sequence[Standing], steps: Sequence[StepStanding]) -> list[Table]:
+    return [table(standings), *([steps_table(steps)] if steps else [])]
+
+
 def _watch(
-    observer: Observer, places: Places, children: Children, submit: subprocess.Popen[str], console: Console
-) -> list[Standing]:
+    observer: Observer,
+    step_observer: StepObserver | None,
+    places: Places,
+    children: Children,
+    submit: subprocess.Popen[str],
+    console: Console,
+) -> tuple[list[Standing], list[StepStanding]]:
     deadline = time.monotonic() + LONGEST_S
     standings: list[Standing] = []
+    steps: list[StepStanding] = []
     told: dict[str, str] = {}
     with Live(console=console, refresh_per_second=2, transient=True) as live:
         while time.monotonic() < deadline:
@@ -134,17 +201,19 @@ def _watch(
                 raise Up42Error(f"The backfill could not be submitted: {children.last_words('backfill')}")
             try:
                 standings = observer.look(places.partition_keys)
+                steps = step_observer.look(standings) if step_observer else []
             except (Unreachable, AnswerLost):
                 _require_alive(children)  # a sandbox that has just died explains it better
                 raise
-            live.update(table(standings))
+            live.update(Group(*_tables(standings, steps)))
             if not console.is_terminal:
-                _tell_changes(standings, told, console)
-            if submit.poll() == 0 and all(one.state.is_settled for one in standings):
+                _tell_changes(standings, steps, told, console)
+            settled = [one.state.is_settled for one in standings] + [one.state.is_settled for one in steps]
+            if submit.poll() == 0 and all(settled):
                 break
             time.sleep(_PAUSE_S)
     submit.wait()
-    return standings
+    return standings, steps
 
 
 def _require_alive(children: Children) -> None:
@@ -152,8 +221,11 @@ def _require_alive(children: Children) -> None:
         raise Up42Error(f"{trouble} Run the demo again: it continues, and buys nothing twice.")
 
 
-def _tell_changes(standings: Sequence[Standing], told: dict[str, str], console: Console) -> None:
-    for one in standings:
-        if told.get(one.key) != one.state:
-            told[one.key] = one.state
-            console.print(f"  {one.key}: {one.state}", highlight=False)
+def _tell_changes(
+    standings: Sequence[Standing], steps: Sequence[StepStanding], told: dict[str, str], console: Console
+) -> None:
+    named = [(one.key, one.state) for one in standings] + [(f"{one.key} {one.step}", one.state) for one in steps]
+    for name, state in named:
+        if told.get(name) != state:
+            told[name] = state
+            console.print(f"  {name}: {state}", highlight=False)

@@ -129,6 +129,7 @@ class Observer:
     ) -> None:
         self._instance, self._client, self._lake = instance, client, lake
         self._pipeline, self._collection = pipeline, collection
+        self._jobs = {f"{pipeline}_ingest", f"{pipeline}_deliver"}
         self._complete: dict[str, Delivery] = {}
         self._items: dict[str, pystac.Item] = {}
 
@@ -136,7 +137,8 @@ class Observer:
         """The standing of each partition, in the order given."""
         runs = defaultdict(list)
         for record in self._instance.get_run_records():
-            runs[record.dagster_run.tags.get(PARTITION_TAG, "")].append(record)
+            if record.dagster_run.job_name in self._jobs:
+                runs[record.dagster_run.tags.get(PARTITION_TAG, "")].append(record)
         orders: dict[str, list[tuple[Order, int, Delivery]]] = defaultdict(list)
         for order in self._client.orders.list(tags=[pipeline_tag(self._pipeline)], sort=OrderSort.created_at.asc):
             tags = OrderTags.read(order.tags)
@@ -152,7 +154,7 @@ class Observer:
                 landed[item_id] = found
             elif read_withheld(self._lake, self._collection, item_id) is not None:
                 withheld.add(item_id)
-        error = self._error(runs.records[0].dagster_run.run_id) if runs.failure else ""
+        error = error_of(self._instance, runs)
         state, detail = judge(key, runs, orders, landed, withheld=withheld, error=error)
         seconds = None
         if runs.records:
@@ -188,12 +190,17 @@ class Observer:
             self._items[item_id] = item
         return self._items[item_id]
 
-    def _error(self, run_id: str) -> str:
-        for entry in reversed(self._instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)):
-            data = entry.get_dagster_event().step_failure_data
-            told = data.user_failure_data.description if data.user_failure_data else None
-            if told:
-                return str(told)
-            if data.error is not None:
-                return str((data.error.cause or data.error).message).strip()
-        return "the run failed; see its log"
+
+def error_of(instance: dg.DagsterInstance, runs: Runs) -> str:
+    """Why the newest run failed, as a person reads it; empty when it did not."""
+    if not runs.failure:
+        return ""
+    run_id = runs.records[0].dagster_run.run_id
+    for entry in reversed(instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)):
+        data = entry.get_dagster_event().step_failure_data
+        told = data.user_failure_data.description if data.user_failure_data else None
+        if told:
+            return str(told)
+        if data.error is not None:
+            return str((data.error.cause or data.error).message).strip()
+    return "the run failed; see its log"
