@@ -130,7 +130,7 @@ def test_an_unreachable_up42_fails_the_tick_and_keeps_the_cursor(make_graph, san
 
 
 def test_a_tick_asks_for_at_most_fifty_runs_and_carries_on(make_graph, sandbox, monkeypatch, wait_for):
-    from up42_pipelines import sensors
+    from up42_pipelines.sensors import orders as sensors
 
     monkeypatch.setattr(sensors, "MAX_RUN_REQUESTS", 2)
     graph = make_graph(sandbox)
@@ -182,7 +182,7 @@ class TestWithoutAnAssetList:
         assert ordered.is_materialized("cogs", DAY)
 
     def test_until_it_has_not_changed_for_a_week(self, ordered, wait_for, monkeypatch):
-        from up42_pipelines import sensors
+        from up42_pipelines.sensors import orders as sensors
 
         tick_until_request(ordered, wait_for)
         monkeypatch.setattr(sensors, "FORGET_AFTER", timedelta(0))

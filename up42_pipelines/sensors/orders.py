@@ -1,10 +1,4 @@
-"""The order status sensor: reads what changed at UP42 and asks for the runs that fetch it. Never spends, never writes.
-
-A tick that exceeds its time-out goes on running to its end in the code server, so a sensor must be free of side
-effects. After a crash of the daemon asset events may come twice, run requests do not (`run_key`): what matters is
-therefore done by the runs, and the events are observations. (Check evaluations they cannot be: Dagster 1.13 stores
-one without a run only once per check and partition, and a second one makes every further tick fail.)
-"""
+"""The order status sensor: reads what changed at UP42 and asks for the runs that fetch it."""
 
 import time
 from collections import defaultdict
@@ -18,26 +12,12 @@ from up42_pipelines.assets.pipeline import Pipeline
 from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of
 from up42_pipelines.ordering.keys import OrderTags, pipeline_tag
 from up42_pipelines.ordering.watching import WatchCursor, changed_at
-from up42_pipelines.partitions import PARTITION_TAG
 from up42_pipelines.resources import Up42Resource
-
-MAX_EVENTS = 200
-MAX_RUN_REQUESTS = 50
-TICK_BUDGET_S = 40.0
-"""Dagster ends a tick after 60 s, and writes events and runs one by one after the function returned."""
+from up42_pipelines.sensors.ticks import MAX_EVENTS, MAX_RUN_REQUESTS, TICK_BUDGET_S, busy_partitions
 
 FORGET_AFTER = timedelta(days=7)
 """An order that has not changed for so long is not looked at any more: what has not come by then needs a person."""
 
-ASSET_JOB = "__ASSET_JOB"
-"""The job of runs that somebody launches from an asset's page."""
-
-ACTIVE = (
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-)
 _FINAL = (DeliveryState.COMPLETE, DeliveryState.FAILED)
 
 
@@ -63,7 +43,7 @@ def order_status_sensor(pipeline: Pipeline, *, interval_s: int = 60) -> dg.Senso
     )
     def sensor(context: dg.SensorEvaluationContext, up42: Up42Resource) -> dg.SensorResult:
         cursor = WatchCursor.parse(context.cursor)
-        busy = _busy_partitions(context.instance, pipeline)
+        busy = busy_partitions(context.instance, {pipeline.ingest_job, pipeline.deliver_job, pipeline.approve_job})
         client = up42.hasty_client()
         try:
             return _Tick(pipeline, client, cursor, busy=busy, pause=timedelta(seconds=interval_s)).run()
@@ -71,13 +51,6 @@ def order_status_sensor(pipeline: Pipeline, *, interval_s: int = 60) -> dg.Senso
             client.transport.close()
 
     return sensor
-
-
-def _busy_partitions(instance: dg.DagsterInstance, pipeline: Pipeline) -> frozenset[str]:
-    """Partitions with a run on its way: a second one beside it would fetch the same files twice."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=list(ACTIVE)))
-    jobs = {pipeline.ingest_job, pipeline.deliver_job, pipeline.approve_job, ASSET_JOB}
-    return frozenset(run.tags[PARTITION_TAG] for run in runs if run.job_name in jobs and PARTITION_TAG in run.tags)
 
 
 class _Tick:
