@@ -27,9 +27,13 @@ def test_the_commands():
         "doctor",
         "collections",
         "collections show",
+        "aoi",
         "search",
         "estimate",
-        *(f"orders {name}" for name in ("list", "show", "cancel", "tag", "waiting", "approve", "audit", "adopt")),
+        *(
+            f"orders {name}"
+            for name in ("list", "show", "watch", "cancel", "tag", "waiting", "approve", "audit", "adopt")
+        ),
         "ledger show",
         *(f"lake {name}" for name in ("ls", "search", "verify", "gc", "repair")),
         *(f"assets {name}" for name in ("list", "show", "download", "link")),

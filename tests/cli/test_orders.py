@@ -151,3 +151,23 @@ def test_tagging_with_nothing_to_do_is_wrong_usage(cli, fulfilled):
 )
 def test_changed_tags(tags, add, remove, afterwards):
     assert changed_tags(tags, add=add, remove=remove) == afterwards
+
+
+def test_watching_tells_each_change_until_the_end(cli, shop):
+    [order_id] = shop.order("watched")
+    said = cli(f"orders watch {order_id} --every 0.1 --for 30")
+    assert (said.code, said.stderr) == (0, "")
+    assert {line.split()[0] for line in said.lines} == {order_id}
+    assert said.lines[-1] == f"{order_id} FULFILLED: {OrderStatus.FULFILLED.meaning}"
+    assert cli(f"orders watch {order_id} --json").json == [shop.client.orders.get(order_id).raw]
+
+
+def test_watching_what_fails_or_takes_too_long_fails(cli, shop):
+    [given_up] = shop.order("to be given up", fate="failed")
+    said = cli(f"orders watch {given_up} --every 0.1 --for 30")
+    assert (said.code, said.stderr) == (1, "")
+    assert said.lines[-1].startswith(f"{given_up} FAILED_PERMANENTLY: ")
+    waiting = shop.tasking_order("nobody decides")
+    said = cli(f"orders watch {waiting} --every 0.1 --for 0.05")
+    assert said.code == 1
+    assert f"error: After 0.05 s UP42 is not done: {waiting} is " in said.stderr

@@ -11,6 +11,7 @@ import click
 
 from up42_pipelines import __version__
 from up42_pipelines.cli.account import AccountSettings
+from up42_pipelines.cli.aois import aoi
 from up42_pipelines.cli.catalog import collections, estimate, search
 from up42_pipelines.cli.doctor import doctor
 from up42_pipelines.cli.exits import Program
@@ -43,6 +44,7 @@ def main(context: click.Context, region: str | None, api_url: str | None, worksp
 for _command in (
     doctor,
     collections,
+    aoi,
     search,
     estimate,
     orders,

@@ -1,4 +1,4 @@
-"""`orders`: look at them, tag them, cancel them."""
+"""`orders`: look at them, wait for them, tag them, cancel them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from up42_pipelines.cli.account import with_client
 from up42_pipelines.cli.consent import confirm, yes_option
+from up42_pipelines.cli.following import patience_options, tell_changes
 from up42_pipelines.cli.lakes import LAKE_HELP, open_ledger
 from up42_pipelines.cli.output import Column, Output, example, json_option, limit_option, note
 from up42_pipelines.cli.wording import explained, instant
@@ -51,7 +52,7 @@ _ITEM_ASSETS: Sequence[Column[tuple[pystac.Item, str]]] = (
 
 @click.group()
 def orders() -> None:
-    """Look at orders, tag, cancel, approve, audit and adopt them."""
+    """Watch, tag, cancel, approve, audit and adopt orders."""
 
 
 @orders.command("list", epilog=example("orders list --status PLACED --status BEING_FULFILLED --limit 10"))
@@ -116,6 +117,20 @@ def show(client: Up42Client, order_id: str, out: Output) -> None:
     if not out.as_json:
         items = client.storage.items_of_order(order.id)
         out.part("items", [(item, key) for item in items for key in item.assets], _ITEM_ASSETS)
+
+
+@orders.command(epilog=example("orders watch ORDER_ID --every 300"))
+@click.argument("order_ids", metavar="ORDER_ID...", nargs=-1, required=True)
+@patience_options
+@json_option
+@with_client
+def watch(client: Up42Client, order_ids: Sequence[str], interval_s: float, patience_s: float, out: Output) -> None:
+    """Wait for orders, and print each change of status. Exits with 1 when one has failed.
+
+    A pipeline's own orders need nobody who waits: its sensor does.
+    """
+    changes = client.orders.follow(order_ids, interval_s=interval_s, patience_s=patience_s)
+    tell_changes(changes, out, failed=lambda order: order.is_failed)
 
 
 @orders.command(epilog=example("orders cancel ORDER_ID"))
