@@ -15,17 +15,17 @@ class Facts:
     """What there is to see after a round.
 
     Attributes:
-        orders: the round's orders, as the sandbox's ledger lists them.
+        bought: the round's orders or jobs at UP42, as the sandbox's ledger lists them: `id`, `key`, `credits`.
         intents: the last version of each intent.
         sheets: versions of the pipeline's ledger, as far as they were still there.
         sheet: the last one; None when there is no ledger.
-        prices: what each thing that was wanted costs, by order key.
-        outcomes: what became of each, by order key, when everything was wanted once more and nothing went wrong.
-        ceiling: the most that the orders may cost together; None for no ceiling.
+        prices: what each thing that was wanted costs, by key.
+        outcomes: what became of each, by key, when everything was wanted once more and nothing went wrong.
+        ceiling: the most that they may cost together; None for no ceiling.
         unfinished: how many processes of the round never came to an end.
     """
 
-    orders: Sequence[Json]
+    bought: Sequence[Json]
     intents: Sequence[Json]
     sheets: Sequence[Json]
     prices: Mapping[str, int]
@@ -40,9 +40,9 @@ class Verdict:
     """The figures, all of which should be 0.
 
     Attributes:
-        duplicates: orders beyond the first of a key.
-        lost: orders that no intent knows, and ids of intents that no order has.
-        over: credits above the ceiling: of the orders, and of the worst version of the ledger.
+        duplicates: what was bought beyond the first of a key.
+        lost: what no intent knows, and ids of intents that do not exist.
+        over: credits above the ceiling: of what was bought, and of the worst version of the ledger.
         stuck: things that are neither bought nor too dear, reservations that stayed, processes that never ended.
         sentences: all this in words.
     """
@@ -62,12 +62,12 @@ class Verdict:
 def judge(facts: Facts) -> Verdict:
     """Compare what exists with what may exist."""
     by_key: dict[str, list[Json]] = defaultdict(list)
-    for order in facts.orders:
-        by_key[key_of(order)].append(order)
+    for one in facts.bought:
+        by_key[one["key"]].append(one)
     duplicates = [
-        f"{key}: {len(orders)} orders, {', '.join(order['id'] for order in orders)}"
-        for key, orders in by_key.items()
-        for _ in orders[1:]
+        f"{key}: bought {len(several)} times, {', '.join(one['id'] for one in several)}"
+        for key, several in by_key.items()
+        for _ in several[1:]
     ]
     lost, over = _lost(facts, by_key), _over(facts)
     stuck = [
@@ -84,16 +84,11 @@ def judge(facts: Facts) -> Verdict:
     )
 
 
-def key_of(order: Json) -> str:
-    """The order key: what a display name ends with."""
-    return str(order["displayName"]).rpartition(" ")[2]
-
-
 def _lost(facts: Facts, by_key: Mapping[str, Sequence[Json]]) -> list[str]:
     known = {intent["key"]: set(intent.get("purchase_ids", ())) for intent in facts.intents}
-    exists = {key: {order["id"] for order in orders} for key, orders in by_key.items()}
+    exists = {key: {one["id"] for one in several} for key, several in by_key.items()}
     return [
-        f"{key}: order {one} {what}"
+        f"{key}: {one} {what}"
         for key in sorted(known.keys() | exists.keys())
         for ids, what in (
             (exists.get(key, set()) - known.get(key, set()), "is known to no intent"),
@@ -106,7 +101,7 @@ def _lost(facts: Facts, by_key: Mapping[str, Sequence[Json]]) -> list[str]:
 def _over(facts: Facts) -> dict[str, int]:
     if facts.ceiling is None:
         return {}
-    found = {"the orders": sum(order["credits"] for order in facts.orders)}
+    found = {"what was bought": sum(one["credits"] for one in facts.bought)}
     found |= {f"version {sheet['version']} of the ledger": _committed(sheet) for sheet in facts.sheets}
     return {
         f"{what}: {credits} credits, the ceiling is {facts.ceiling}": credits - facts.ceiling
@@ -116,13 +111,13 @@ def _over(facts: Facts) -> dict[str, int]:
 
 
 def _unfinished(facts: Facts, by_key: Mapping[str, Sequence[Json]]) -> list[str]:
-    spent = sum(order["credits"] for order in facts.orders)
+    spent = sum(one["credits"] for one in facts.bought)
     sentences = []
     for key, price in facts.prices.items():
         outcome = facts.outcomes.get(key, "no answer")
         fits = facts.ceiling is None or spent + price <= facts.ceiling
         if (outcome == "bought") != (key in by_key) or outcome not in {"bought", "refused"}:
-            sentences.append(f"{key}: {outcome}, with {len(by_key.get(key, ()))} orders")
+            sentences.append(f"{key}: {outcome}, and bought {len(by_key.get(key, ()))} times")
         elif outcome == "refused" and fits:
             sentences.append(f"{key}: refused, although {price} and {spent} credits fit under {facts.ceiling}")
     return sentences

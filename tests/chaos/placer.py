@@ -23,10 +23,8 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
-from shapely.geometry.base import BaseGeometry
-
-from tests.chaos.schedule import PATIENCE, TIMING, stall_s
-from tests.conftest import SandboxProcess
+from tests.chaos.schedule import stall_s
+from tests.chaos.shops import Shop
 from up42_pipelines.errors import (
     AnswerLost,
     ApiError,
@@ -36,47 +34,12 @@ from up42_pipelines.errors import (
     OrderUnclear,
     Unreachable,
 )
-from up42_pipelines.lake import Lake
-from up42_pipelines.ordering.buyer import order_buyer
-from up42_pipelines.ordering.plan import Purpose, plan_order
-from up42_pipelines.ordering.purchase import OrderPurchase
 from up42_pipelines.purchasing.approval import Approvals
 from up42_pipelines.purchasing.budget import Ceilings
 from up42_pipelines.purchasing.buying import Buyer
+from up42_pipelines.purchasing.purchase import Purchase
 
-PARTITION = "chaos|2026-05-01"
 _FILES = {"os.link", "os.rename", "os.remove", "os.rmdir"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shop:
-    """Where things are bought, and what.
-
-    Attributes:
-        sandbox: where.
-        workspace_id: for whom.
-        data_product: of what.
-        scene_id: of what.
-        areas: one order each, with prices of their own.
-    """
-
-    sandbox: SandboxProcess
-    workspace_id: str
-    data_product: str
-    scene_id: str
-    areas: tuple[BaseGeometry, ...]
-
-    def client(self) -> Any:
-        """A client of one's own."""
-        return self.sandbox.client(workspace_id=self.workspace_id, patience=PATIENCE)
-
-    def purchase(self, pipeline: str, want: int, client: Any) -> OrderPurchase:
-        """One of the things that can be wanted."""
-        purpose = Purpose(
-            workspace_id=self.workspace_id, pipeline=pipeline, partition=PARTITION, data_product=self.data_product
-        )
-        (planned,) = plan_order(purpose, self.scene_id, [self.areas[want]])
-        return OrderPurchase(planned, client.orders, client.account)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,25 +106,22 @@ def live(life: Life, channel: Connection) -> None:
 
 def _buy_all(life: Life, tell: Callable[[str], None]) -> dict[int, str]:
     client = life.shop.client()
-    buyer = order_buyer(
-        client.orders,
-        client.account,
-        Lake(str(life.lake)),
+    buyer = life.shop.buyer(
+        client,
+        life.lake,
         life.pipeline,
         ceilings=life.ceilings,
         approvals=Approvals(above=0 if life.needs_approval else None),
-        run="the only run",
-        timing=TIMING,
         tell=tell,
     )
     if life.together is not None:
         life.together.wait()
     if life.reclaims:
         buyer.reclaim()
-    return {want: _buy(buyer, life.shop.purchase(life.pipeline, want, client), tell) for want in life.wants}
+    return {want: _buy(buyer, life.shop.purchase(life.pipeline, want, client, buyer), tell) for want in life.wants}
 
 
-def _buy(buyer: Buyer, purchase: OrderPurchase, tell: Callable[[str], None]) -> str:
+def _buy(buyer: Buyer, purchase: Purchase[Any], tell: Callable[[str], None]) -> str:
     try:
         bought = buyer.buy(purchase)
     except ApprovalRequired as error:

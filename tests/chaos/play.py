@@ -11,17 +11,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
 import requests
-from shapely.geometry import box, mapping, shape
 
 from tests.chaos.judge import Facts, Verdict, judge
-from tests.chaos.placer import Life, Report, Shop, live
+from tests.chaos.placer import Life, Report, live
 from tests.chaos.schedule import Part, Rule, Schedule
+from tests.chaos.shops import Shop
 from tests.conftest import SandboxProcess
 from up42_pipelines.lake import Lake
 from up42_pipelines.purchasing.budget import Ceilings
@@ -30,7 +29,6 @@ from up42_pipelines.purchasing.intents import IntentBook
 _FORK = multiprocessing.get_context("fork")  # a placer then starts within milliseconds, with everything imported
 _MOST_LIVES = 12
 _LONGEST_S = 60.0
-_AREAS = tuple(box(-9.15, 38.71, -9.15 + width, 38.72) for width in (0.01, 0.012, 0.015))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +38,7 @@ class Round:
     Attributes:
         schedule: which.
         verdict: on it.
-        orders: how many were placed.
+        bought: how many orders or jobs there are.
         kills: how many lives ended so.
         restarts: how many lives followed on another.
         points: the points that the last life of the first process passed.
@@ -49,31 +47,11 @@ class Round:
 
     schedule: Schedule
     verdict: Verdict
-    orders: int
+    bought: int
     kills: int
     restarts: int
     points: tuple[str, ...]
     log: str
-
-
-def open_shop(sandbox: SandboxProcess) -> Shop:
-    """Find something to buy, and the credits for it."""
-    requests.post(f"{sandbox.url}/sandbox/access", json={"credits": 10**9}, timeout=10).raise_for_status()
-    client = sandbox.client()
-    product = client.catalog.collection("sandbox-optical").data_product("analytic")
-    may = {"start": datetime(2026, 5, 1, tzinfo=UTC), "end": datetime(2026, 5, 31, tzinfo=UTC)}
-    scenes = client.catalog.search(
-        "sandbox-host", collections=["sandbox-optical"], intersects=mapping(_AREAS[-1]), **may
-    )
-    scene = next(scene for scene in scenes if shape(scene.geometry).covers(_AREAS[-1]))
-    client.transport.close()
-    return Shop(
-        sandbox=sandbox,
-        workspace_id=client.workspace_id,
-        data_product=product.id,
-        scene_id=scene.id,
-        areas=_AREAS,
-    )
 
 
 def play(schedule: Schedule, shop: Shop, folder: Path, *, pipeline: str) -> Round:
@@ -109,7 +87,7 @@ def play(schedule: Schedule, shop: Shop, folder: Path, *, pipeline: str) -> Roun
     return Round(
         schedule=schedule,
         verdict=judge(replace(facts, sheets=[*sheets, *facts.sheets], unfinished=troupe.unfinished + calm.unfinished)),
-        orders=len(facts.orders),
+        bought=len(facts.bought),
         kills=troupe.kills,
         restarts=troupe.restarts,
         points=troupe.reports[0].points if 0 in troupe.reports else (),
@@ -130,7 +108,7 @@ def _facts(life: Life, prices: Mapping[int, int], reports: Iterable[Report], cei
     keys = {want: shop.purchase(life.pipeline, want, shop.client()).key for want in prices}
     outcomes = {want: {report.outcomes[want] for report in reports} for want in prices}
     return Facts(
-        orders=[order for order in shop.sandbox.ledger() if order["displayName"].startswith(f"{life.pipeline} ")],
+        bought=shop.bought(life.pipeline),
         intents=[intent.model_dump(mode="json") for intent in IntentBook(Lake(str(life.lake))).all()],
         sheets=sheets,
         sheet=max(sheets, key=lambda sheet: sheet["version"], default=None),

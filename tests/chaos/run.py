@@ -20,9 +20,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tests.chaos.placer import Shop
-from tests.chaos.play import Round, open_shop, play
+from tests.chaos.play import Round, play
 from tests.chaos.schedule import PATHS, Schedule, drawn, killed_at, path, race, stalled_at
+from tests.chaos.shops import Shop, open_shop
 from tests.conftest import SandboxProcess
 
 _FORK = multiprocessing.get_context("fork")
@@ -39,10 +39,10 @@ def main() -> int:
         for number in range(options.workers):
             sandbox = SandboxProcess(folder / f"sandbox-{number}", "--speed", "0.01")  # nothing is delivered meanwhile
             stack.callback(sandbox.kill)
-            shops.append(open_shop(sandbox))
+            shops.append(open_shop(sandbox, options.what))
         schedules = _schedules(options, shops[0], folder)
-        console.print(f"{len(schedules)} rounds, seed {options.seed}")
-        rounds = _play_all(schedules, shops, folder, options.seed, console)
+        console.print(f"{len(schedules)} rounds of {options.what}, seed {options.seed}")
+        rounds = _play_all(schedules, shops, folder, options, console)
     console.print(f"seed {options.seed}, {time.monotonic() - began:.0f} s")
     for name, figure in _figures(rounds).items():
         console.print(f"{name:24}{figure:6}")
@@ -52,6 +52,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     every = (*PATHS, "stalled")
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--what", default="orders", choices=("orders", "jobs"), help="is bought (orders)")
     parser.add_argument("--schedules", type=int, default=1000, help="how many the seed draws (1000)")
     parser.add_argument("--races", type=int, default=200, help="how many races of 8 processes on one key (200)")
     parser.add_argument("--paths", nargs="*", default=every, choices=every, help="gone along point by point (all)")
@@ -65,12 +66,12 @@ def _schedules(options: argparse.Namespace, shop: Shop, folder: Path) -> list[Sc
     """All that is to be played. How many points a path has shows when it is gone along undisturbed."""
 
     def points_of(schedule: Schedule) -> tuple[str, ...]:
-        undisturbed = play(schedule, shop, folder / f"{schedule.name}-0", pipeline=f"{schedule.name}-0")
+        undisturbed = play(schedule, shop, folder / f"{schedule.name}-0", pipeline=f"{schedule.name}_0")
         if not undisturbed.verdict.is_clean:
             raise SystemExit(f"{schedule}: {undisturbed.verdict.sentences}\n{undisturbed.log}")
         return undisturbed.points
 
-    plain = points_of(path("plain"))
+    plain = points_of(path("plain", trade=shop.trade))
     schedules = []
     for name in options.paths:
         if options.only and not options.only.startswith(name):
@@ -78,20 +79,22 @@ def _schedules(options: argparse.Namespace, shop: Shop, folder: Path) -> list[Sc
         if name == "stalled":
             schedules += (stalled_at(point) for point in range(1, len(plain) + 1))
             continue
-        one = path(name, plain)
+        one = path(name, plain, trade=shop.trade)
         points = plain if name == "plain" else points_of(one)
         schedules += (killed_at(one, point) for point in range(1, len(points) + 1))
-    schedules += (drawn(options.seed, number, plain=plain) for number in range(options.schedules))
+    schedules += (drawn(options.seed, number, plain=plain, trade=shop.trade) for number in range(options.schedules))
     schedules += (race(number) for number in range(options.races))
     return [one for one in schedules if options.only in (None, one.name)]
 
 
 def _play_all(
-    schedules: Sequence[Schedule], shops: Sequence[Shop], folder: Path, seed: int, console: Console
+    schedules: Sequence[Schedule], shops: Sequence[Shop], folder: Path, options: argparse.Namespace, console: Console
 ) -> list[Round]:
     """Let the workers take one schedule after the other, and tell at once what fails."""
     taken, results = _FORK.Value("i", 0), _FORK.SimpleQueue()
-    workers = [_FORK.Process(target=_work, args=(schedules, shop, folder, seed, taken, results)) for shop in shops]
+    workers = [
+        _FORK.Process(target=_work, args=(schedules, shop, folder, options.seed, taken, results)) for shop in shops
+    ]
     for worker in workers:  # before the progress bar makes a thread: a fork takes only one along
         worker.start()
     rounds: list[Round] = []
@@ -104,7 +107,7 @@ def _play_all(
                 raise SystemExit(one)
             rounds.append(one)
             if not one.verdict.is_clean:
-                _print_failure(one, seed, console)
+                _print_failure(one, options.what, options.seed, console)
             failed = sum(not each.verdict.is_clean for each in rounds)
             progress.update(task, advance=1, description=f"{failed} failed")
     for worker in workers:
@@ -120,17 +123,17 @@ def _work(schedules: Sequence[Schedule], shop: Shop, folder: Path, seed: int, ta
             return
         one = schedules[number]
         try:
-            results.put(play(one, shop, folder / one.name, pipeline=f"chaos-{seed}-{one.name}"))
+            results.put(play(one, shop, folder / one.name, pipeline=f"chaos_{seed}_{one.name}".replace("-", "_")))
         except Exception as error:
             results.put(f"Schedule {one.name} could not be played: {error!r}")
             raise
 
 
-def _print_failure(one: Round, seed: int, console: Console) -> None:
+def _print_failure(one: Round, what: str, seed: int, console: Console) -> None:
     console.print(f"\nFAILED: {one.schedule}\n{one.log}")
     for sentence in one.verdict.sentences:
         console.print(f"* {sentence}")
-    console.print(f"Again: python -m tests.chaos.run --seed {seed} --only {one.schedule.name}\n")
+    console.print(f"Again: python -m tests.chaos.run --what {what} --seed {seed} --only {one.schedule.name}\n")
 
 
 def _figures(rounds: Sequence[Round]) -> dict[str, int]:
@@ -139,14 +142,14 @@ def _figures(rounds: Sequence[Round]) -> dict[str, int]:
     races = sum(one.schedule.together for one in rounds)
     drawn = sum(one.schedule.name.isdecimal() for one in rounds)
     return {
-        "duplicate live orders": sum(one.duplicates for one in verdicts),
-        "lost orders": sum(one.lost for one in verdicts),
+        "bought twice": sum(one.duplicates for one in verdicts),
+        "lost": sum(one.lost for one in verdicts),
         "credits over ceilings": sum(one.over for one in verdicts),
         "left unfinished": sum(one.stuck for one in verdicts),
         "points of paths": len(rounds) - drawn - races,
         "schedules drawn": drawn,
         "races": races,
-        "orders": sum(one.orders for one in rounds),
+        "bought": sum(one.bought for one in rounds),
         "kills": sum(one.kills for one in rounds),
         "restarts": sum(one.restarts for one in rounds),
     }

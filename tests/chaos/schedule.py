@@ -29,8 +29,39 @@ Between its last look at the clock and the request that spends only the short on
 protocol leaves `lease_s - start_s + settling_s`."""
 
 Rule = dict[str, Any]
-SPENDING: Rule = {"method": "POST", "path": "/v2/orders"}
-LOOKING: Rule = {"method": "GET", "path": "/v2/orders"}
+UPSAMPLING = "upsampling-ns"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """How one kind of things is bought.
+
+    Attributes:
+        spends_at: path of the request that spends, a POST.
+        looks_at: path of the list in which the key is looked for.
+    """
+
+    spends_at: str
+    looks_at: str
+
+    @property
+    def spending(self) -> Rule:
+        """The request that spends, for faults."""
+        return {"method": "POST", "path": self.spends_at}
+
+    @property
+    def looking(self) -> Rule:
+        """The look-up, for faults."""
+        return {"method": "GET", "path": self.looks_at}
+
+    @property
+    def spends(self) -> str:
+        """The point at which the request that spends leaves."""
+        return f"send POST {self.spends_at}"
+
+
+ORDERS = Trade(spends_at="/v2/orders", looks_at="/v2/orders")
+JOBS = Trade(spends_at=f"/v2/processing/processes/{UPSAMPLING}/execution", looks_at="/v2/processing/jobs")
 
 ENDINGS: Mapping[str, Rule] = {
     "lost": {"kind": "drop_after"},
@@ -101,14 +132,15 @@ PATHS = ("plain", "lost", "unsent", "refused", "takeover", "orphan", "reclaim", 
 """The ways to buy that are gone along point by point."""
 
 
-def path(name: str, plain: Sequence[str] = ()) -> Schedule:
+def path(name: str, plain: Sequence[str] = (), *, trade: Trade = ORDERS) -> Schedule:
     """A path without disturbance: what its only process does in its last life.
 
     Args:
         name: which.
         plain: the points of the plain path, for those that begin with what somebody left behind.
+        trade: what is bought.
     """
-    left_at = {"takeover": "sent", "reclaim": "sent", "orphan": "send POST /v2/orders"}.get(name)
+    left_at = {"takeover": "sent", "reclaim": "sent", "orphan": trade.spends}.get(name)
     lag = {"kind": "list_lag", "seconds": LONGEST_LAG_S, "times": None}
     is_tight = name == "reclaim"  # what was left behind and what is wanted then do not both fit
     return Schedule(
@@ -116,21 +148,21 @@ def path(name: str, plain: Sequence[str] = ()) -> Schedule:
         parts=(
             Part(
                 wants=(0, 1) if is_tight else (0,),
-                kills=(_spending(plain, left_at) + 1,) if left_at else (),
+                kills=(_spending(plain, left_at, trade) + 1,) if left_at else (),
                 reclaims=is_tight,
                 gives_up=name == "abandoned",
             ),
         ),
-        rules=(lag, {**SPENDING, **ENDINGS[name]}) if name in ENDINGS else (lag,) if left_at else (),
+        rules=(lag, {**trade.spending, **ENDINGS[name]}) if name in ENDINGS else (lag,) if left_at else (),
         ceiling="pipeline" if is_tight else None,
         share=0.6,
         needs_approval=name == "approval",
     )
 
 
-def _spending(points: Sequence[str], point: str) -> int:
+def _spending(points: Sequence[str], point: str, trade: Trade) -> int:
     """Index of a point of the request that spends."""
-    return points.index(point, points.index("send POST /v2/orders"))
+    return points.index(point, points.index(trade.spends))
 
 
 def killed_at(path: Schedule, point: int) -> Schedule:
@@ -154,24 +186,29 @@ def race(number: int, *, processes: int = 8) -> Schedule:
     return Schedule(name=f"race-{number}", parts=(Part(wants=(0,)),) * processes, ceiling="pipeline", together=True)
 
 
-def drawn(seed: int, number: int, *, plain: Sequence[str]) -> Schedule:
+def drawn(seed: int, number: int, *, plain: Sequence[str], trade: Trade = ORDERS) -> Schedule:
     """A schedule by chance.
 
     Args:
         seed: of the whole run.
         number: which one.
         plain: the points of the plain path.
+        trade: what is bought.
     """
     chance = random.Random(f"{seed}:{number}")
     wants = chance.choice((1, 1, 2, 3))
     removed = chance.choice((("intents",), ("ledgers",), ("intents", "ledgers"))) if chance.random() < 0.15 else ()
     # What UP42 lists tells no run, so that a ceiling per run does not outlive its ledger.
     ceilings: tuple[CeilingName, ...] = ("month", "pipeline", "partition", *(() if removed else ("run",)))
-    parts = tuple(_part(chance, wants, plain, may_give_up=not removed) for _ in range(chance.choice((1, 2, 2, 3))))
+    parts = tuple(
+        _part(chance, wants, plain, trade, may_give_up=not removed) for _ in range(chance.choice((1, 2, 2, 3)))
+    )
     return Schedule(
         name=str(number),
         parts=parts,
-        rules=_rules(chance, may_lag=not any(part.stall for part in parts)),  # not both fit into the settling delay
+        rules=_rules(
+            chance, trade, may_lag=not any(part.stall for part in parts)
+        ),  # not both fit into the settling delay
         ceiling=chance.choice(ceilings) if chance.random() < 0.6 else None,
         share=chance.choice((0.3, 0.5, 0.7, 1.0)),
         needs_approval=chance.random() < 0.1,
@@ -179,8 +216,8 @@ def drawn(seed: int, number: int, *, plain: Sequence[str]) -> Schedule:
     )
 
 
-def _part(chance: random.Random, wants: int, plain: Sequence[str], *, may_give_up: bool) -> Part:
-    kills = tuple(_point(chance, plain) for _ in range(chance.choice((0, 1, 1, 2))))
+def _part(chance: random.Random, wants: int, plain: Sequence[str], trade: Trade, *, may_give_up: bool) -> Part:
+    kills = tuple(_point(chance, plain, trade) for _ in range(chance.choice((0, 1, 1, 2))))
     stall = chance.randint(1, len(plain)) if chance.random() < 0.1 else 0
     return Part(
         wants=tuple(chance.sample(range(wants), wants)),
@@ -191,18 +228,18 @@ def _part(chance: random.Random, wants: int, plain: Sequence[str], *, may_give_u
     )
 
 
-def _point(chance: random.Random, plain: Sequence[str]) -> int:
+def _point(chance: random.Random, plain: Sequence[str], trade: Trade) -> int:
     """Any point, but every other time one around the request that spends."""
-    sent = _spending(plain, "sent") + 1
+    sent = _spending(plain, "sent", trade) + 1
     return chance.choice((chance.randint(1, len(plain)), chance.randint(sent - 10, min(sent + 10, len(plain)))))
 
 
-def _rules(chance: random.Random, *, may_lag: bool) -> tuple[Rule, ...]:
+def _rules(chance: random.Random, trade: Trade, *, may_lag: bool) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     if may_lag and chance.random() < 0.4:
         rules.append({"kind": "list_lag", "seconds": round(chance.uniform(0.05, LONGEST_LAG_S), 2), "times": None})
     if chance.random() < 0.2:
-        rules.append({**LOOKING, "kind": "status", "status": 503, "times": 2, "skip": chance.randint(0, 4)})
+        rules.append({**trade.looking, "kind": "status", "status": 503, "times": 2, "skip": chance.randint(0, 4)})
     if ending := chance.choice((None, *ENDINGS.values())):
-        rules.append({**SPENDING, **ending, "times": chance.randint(1, 2), "skip": chance.randint(0, 1)})
+        rules.append({**trade.spending, **ending, "times": chance.randint(1, 2), "skip": chance.randint(0, 1)})
     return tuple(rules)

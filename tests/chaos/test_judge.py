@@ -9,8 +9,8 @@ from tests.chaos.judge import Facts, judge
 KEY, OTHER = "aa" * 16, "bb" * 16
 
 
-def order(one, key=KEY, credits=100):
-    return {"id": one, "displayName": f"chaos-1 place|2026-05-01 {key}", "credits": credits}
+def thing(one, key=KEY, credits=100):
+    return {"id": one, "key": key, "credits": credits}
 
 
 def sheet(version, credits=100, state="spent", key=KEY):
@@ -18,7 +18,7 @@ def sheet(version, credits=100, state="spent", key=KEY):
 
 
 CLEAN = Facts(
-    orders=[order("one")],
+    bought=[thing("one")],
     intents=[{"key": KEY, "purchase_ids": ["one"]}, {"key": OTHER, "purchase_ids": []}],
     sheets=[sheet(1), sheet(2)],
     sheet=sheet(2),
@@ -35,12 +35,12 @@ def test_a_round_in_which_all_is_bought_or_too_dear_is_clean():
 @pytest.mark.parametrize(
     ("changes", "figures"),
     [
-        ({"orders": [order("one"), order("two", credits=50)]}, {"duplicates": 1, "lost": 1}),
+        ({"bought": [thing("one"), thing("two", credits=50)]}, {"duplicates": 1, "lost": 1}),
         ({"intents": []}, {"lost": 1}),
-        ({"orders": []}, {"lost": 1, "stuck": 2}),  # the other one would have fitted then
+        ({"bought": []}, {"lost": 1, "stuck": 2}),  # the other one would have fitted then
         ({"intents": [{"key": KEY, "purchase_ids": ["one", "gone"]}]}, {"lost": 1}),
         ({"intents": [{"key": OTHER, "purchase_ids": ["one"]}]}, {"lost": 2}),
-        ({"ceiling": 90}, {"over": 30}),  # in the orders, and in both versions of the ledger
+        ({"ceiling": 90}, {"over": 30}),  # in what was bought, and in both versions of the ledger
         ({"sheets": [sheet(1, credits=170), sheet(2)]}, {"over": 20}),
         ({"sheet": sheet(2, state="reserved")}, {"stuck": 1}),
         ({"ceiling": 160}, {"stuck": 1}),

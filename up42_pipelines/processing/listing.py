@@ -59,21 +59,22 @@ class JobSearch:
         self._processing = processing
         self._overlap = timedelta(seconds=timing.settling_s + timing.skew_s)
         self._titles: dict[str, dict[str, str]] = {}
-        self._since: dict[str, datetime | None] = {}
+        self._newest: dict[str, datetime | None] = {}
         self._asked: set[tuple[str, str]] = set()
 
     def with_key(self, process_id: str, key: str) -> list[Job]:
         """Every job of the process whose title carries the key, as it is now."""
         is_in_doubt = (process_id, key) in self._asked
         self._asked.add((process_id, key))
-        since = None if is_in_doubt else self._since.get(process_id)
-        jobs = [] if since is None else self._created_since(process_id, since)
-        if (newest := _newest(jobs)) is None:
+        known = None if is_in_doubt else self._newest.get(process_id)
+        jobs = [] if known is None else self._created_since(process_id, known - self._overlap)
+        newest = _newest(jobs)
+        if known is None or newest is None or newest < known:  # the last two: not sorted as it was asked for
             jobs = list(self._processing.jobs(process_ids=[process_id], sort=JobSort.created.asc))
             newest = _newest(jobs)
         titles = self._titles.setdefault(process_id, {})
         titles.update((job.id, job.title or "") for job in jobs)
-        self._since[process_id] = None if newest is None else newest - self._overlap
+        self._newest[process_id] = newest
         read = {job.id: job for job in jobs}
         return [read.get(one) or self._processing.job(one) for one, title in titles.items() if key in title]
 
