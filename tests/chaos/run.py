@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tests.chaos.play import Round, play
-from tests.chaos.schedule import PATHS, Schedule, drawn, killed_at, path, race, stalled_at
+from tests.chaos.schedule import PATHS, Schedule, drawn, killed_at, path, race, stalled_at, written_ahead
 from tests.chaos.shops import Shop, open_shop
 from tests.conftest import SandboxProcess
 
@@ -32,6 +32,10 @@ def main() -> int:
     """Play what is asked for and print the figures; 0 if all of them are."""
     options = _options()
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    return max([_play(what, options, console) for what in options.what])
+
+
+def _play(what: str, options: argparse.Namespace, console: Console) -> int:
     began = time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
@@ -39,10 +43,10 @@ def main() -> int:
         for number in range(options.workers):
             sandbox = SandboxProcess(folder / f"sandbox-{number}", "--speed", "0.01")  # nothing is delivered meanwhile
             stack.callback(sandbox.kill)
-            shops.append(open_shop(sandbox, options.what))
+            shops.append(open_shop(sandbox, what))
         schedules = _schedules(options, shops[0], folder)
-        console.print(f"{len(schedules)} rounds of {options.what}, seed {options.seed}")
-        rounds = _play_all(schedules, shops, folder, options, console)
+        console.print(f"{len(schedules)} rounds of {what}, seed {options.seed}")
+        rounds = _play_all(schedules, shops, folder, what, options.seed, console)
     console.print(f"seed {options.seed}, {time.monotonic() - began:.0f} s")
     for name, figure in _figures(rounds).items():
         console.print(f"{name:24}{figure:6}")
@@ -52,10 +56,12 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     every = (*PATHS, "stalled")
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--what", default="orders", choices=("orders", "jobs"), help="is bought (orders)")
+    both = "orders", "jobs"
+    parser.add_argument("--what", nargs="+", default=both, choices=both, help="is bought (both)")
     parser.add_argument("--schedules", type=int, default=1000, help="how many the seed draws (1000)")
     parser.add_argument("--races", type=int, default=200, help="how many races of 8 processes on one key (200)")
     parser.add_argument("--paths", nargs="*", default=every, choices=every, help="gone along point by point (all)")
+    parser.add_argument("--near", action="store_true", help="only points from the write-ahead of what spends on")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of what is drawn (a random one)")
     parser.add_argument("--workers", type=int, default=6, help="how many play at the same time (6)")
     parser.add_argument("--only", help="name of a single schedule")
@@ -81,20 +87,19 @@ def _schedules(options: argparse.Namespace, shop: Shop, folder: Path) -> list[Sc
             continue
         one = path(name, plain, trade=shop.trade)
         points = plain if name == "plain" else points_of(one)
-        schedules += (killed_at(one, point) for point in range(1, len(points) + 1))
+        first = written_ahead(points, shop.trade) if options.near else 1
+        schedules += (killed_at(one, point) for point in range(first, len(points) + 1))
     schedules += (drawn(options.seed, number, plain=plain, trade=shop.trade) for number in range(options.schedules))
     schedules += (race(number) for number in range(options.races))
     return [one for one in schedules if options.only in (None, one.name)]
 
 
 def _play_all(
-    schedules: Sequence[Schedule], shops: Sequence[Shop], folder: Path, options: argparse.Namespace, console: Console
+    schedules: Sequence[Schedule], shops: Sequence[Shop], folder: Path, what: str, seed: int, console: Console
 ) -> list[Round]:
     """Let the workers take one schedule after the other, and tell at once what fails."""
     taken, results = _FORK.Value("i", 0), _FORK.SimpleQueue()
-    workers = [
-        _FORK.Process(target=_work, args=(schedules, shop, folder, options.seed, taken, results)) for shop in shops
-    ]
+    workers = [_FORK.Process(target=_work, args=(schedules, shop, folder, seed, taken, results)) for shop in shops]
     for worker in workers:  # before the progress bar makes a thread: a fork takes only one along
         worker.start()
     rounds: list[Round] = []
@@ -107,7 +112,7 @@ def _play_all(
                 raise SystemExit(one)
             rounds.append(one)
             if not one.verdict.is_clean:
-                _print_failure(one, options.what, options.seed, console)
+                _print_failure(one, what, seed, console)
             failed = sum(not each.verdict.is_clean for each in rounds)
             progress.update(task, advance=1, description=f"{failed} failed")
     for worker in workers:

@@ -165,6 +165,12 @@ def _spending(points: Sequence[str], point: str, trade: Trade) -> int:
     return points.index(point, points.index(trade.spends))
 
 
+def written_ahead(points: Sequence[str], trade: Trade) -> int:
+    """The first point, counted from 1, at which the intent to send the request that spends is written."""
+    before = points[: points.index(trade.spends)]
+    return max(number for number, point in enumerate(before, 1) if point.startswith("open purchases/intents"))
+
+
 def killed_at(path: Schedule, point: int) -> Schedule:
     """A path that ends at a point, and is then begun again."""
     (part,) = path.parts

@@ -1,6 +1,17 @@
 """What the chaos suite draws: the same for the same seed, and nothing that was not promised."""
 
-from tests.chaos.schedule import LONG_STALL_S, SHORT_STALL_S, TIMING, drawn, killed_at, path, stall_s
+from tests.chaos.schedule import (
+    JOBS,
+    LONG_STALL_S,
+    ORDERS,
+    SHORT_STALL_S,
+    TIMING,
+    drawn,
+    killed_at,
+    path,
+    stall_s,
+    written_ahead,
+)
 
 PLAIN = [*["open"] * 60, "connect", "send POST /v2/orders", "send body", "sent", "answered", *["open"] * 15]
 MANY = [drawn(7, number, plain=PLAIN) for number in range(500)]
@@ -48,3 +59,21 @@ def test_what_was_left_behind_was_left_in_the_request_that_spends():
     assert path("orphan", PLAIN).parts[0].kills == (62,)
     assert path("takeover", PLAIN).parts[0].kills == (64,)
     assert killed_at(path("takeover", PLAIN), 9).parts[0].kills == (64, 9)
+
+
+def test_each_trade_has_its_own_request_that_spends():
+    points = [point.replace("/v2/orders", JOBS.spends_at) for point in PLAIN]
+    assert path("orphan", points, trade=JOBS).parts[0].kills == (62,)
+    assert path("lost", trade=JOBS).rules[-1]["path"] == JOBS.spends_at
+    faults = {(rule["method"], rule["path"]) for rule in drawn_rules(JOBS, points) if rule["kind"] == "status"}
+    assert faults == {("GET", JOBS.looks_at), ("POST", JOBS.spends_at)}
+
+
+def drawn_rules(trade, points):
+    return [rule for number in range(100) for rule in drawn(7, number, plain=points, trade=trade).rules]
+
+
+def test_execution_begins_where_it_is_written_ahead():
+    intents = "open purchases/intents/k/.000001.json.part"
+    points = [intents, "send POST /token", intents, "fsync", ORDERS.spends, "sent", intents]
+    assert written_ahead(points, ORDERS) == 3
