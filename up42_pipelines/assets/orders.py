@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import dagster as dg
 import pystac
@@ -12,15 +11,25 @@ from shapely.geometry import mapping, shape
 from up42_pipelines.api import Order, OrderStatus, Up42Client
 from up42_pipelines.assets.pipeline import Pipeline
 from up42_pipelines.assets.planning import plan_orders, read_offer
-from up42_pipelines.assets.spend import SPEND_WITHIN_CEILINGS, spend_check, spend_metadata
-from up42_pipelines.errors import ApprovalRequired, BudgetExceeded, ConfigurationError, OrderRefused
+from up42_pipelines.assets.spend import (
+    BuyingConfig,
+    approve,
+    bought_row,
+    bought_twice,
+    committed_in,
+    refused_row,
+    remedies,
+    spend_check,
+    spend_check_spec,
+    spend_metadata,
+    what_was_done,
+)
+from up42_pipelines.errors import OrderRefused
 from up42_pipelines.failures import explained
 from up42_pipelines.ordering.adoption import adopt_order, chosen_plan
 from up42_pipelines.ordering.plan import PlannedOrder
 from up42_pipelines.ordering.purchase import OrderPurchase
-from up42_pipelines.purchasing.budget import CeilingName, Sheet, month_of
 from up42_pipelines.purchasing.buying import Buyer
-from up42_pipelines.purchasing.intents import IntentBook, State
 from up42_pipelines.purchasing.purchase import Bought
 from up42_pipelines.resources import LakeResource, Up42Resource
 
@@ -36,24 +45,14 @@ _STAC_STATUS = {
 }
 
 
-class OrdersConfig(dg.Config):
+class OrdersConfig(BuyingConfig):
     """What a person may say when ordering."""
 
-    generation: int = Field(
-        default=1, ge=1, description="Raise it to buy the same scenes again for this partition, on purpose."
-    )
     adopt: list[str] = Field(
         default_factory=list,
         description="Ids of orders that somebody placed by hand for this partition, for instance in UP42's console. "
         "They are tagged and count as bought. Each must be one of those that would be placed: product, scene, area.",
     )
-    approve_up_to: float | None = Field(
-        default=None,
-        ge=0,
-        description="Approve what waits for approval in this partition: each order that was estimated at no more than "
-        "so many credits. One whose price has changed since waits again.",
-    )
-    approved_by: str = Field(default="", description="Who approves; goes into the record of each order.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +87,7 @@ def orders_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         **pipeline.options("orders", tags={"up42/spends": "credits"}),
         ins={"scenes": dg.AssetIn(key=pipeline.key("scenes"))},
         kinds={"up42"},
-        check_specs=[
-            dg.AssetCheckSpec(
-                SPEND_WITHIN_CEILINGS, asset=key, description="No ceiling refused an order, and none is exceeded."
-            )
-        ],
+        check_specs=[spend_check_spec(key)],
         description=(
             f"Orders of the chosen scenes, data product `{pipeline.data_product}`. Spends credits, once: repeating it "
             "adopts the orders that exist. Delivery is watched by the order status sensor."
@@ -114,9 +109,9 @@ def orders_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             wanted = [planned for _, planned in plan]
             for order_id in config.adopt:
                 _adopt(context.log, client, buyer, wanted, order_id)
-            _approve(buyer.book, wanted, config)
+            approve(buyer.book, (planned.key for planned in wanted), config)
             outcomes = [_outcome(context.log, client, buyer, scene, planned) for scene, planned in plan]
-            committed = _committed(buyer.ledger.sheet(), run=run, partition=partition)
+            committed = committed_in(buyer.ledger.sheet(), run=run, partition=partition)
         refusals = [one.result for one in outcomes if isinstance(one.result, OrderRefused)]
         yield spend_check(key, committed, pipeline.ceilings, refusals)
         metadata = _metadata(outcomes) | spend_metadata(committed, pipeline.ceilings)
@@ -150,20 +145,6 @@ def _adopt(
     log.info(f"{planned.scene_id}: adopted order {order_id}")
 
 
-def _approve(book: IntentBook, plan: Sequence[PlannedOrder], config: OrdersConfig) -> None:
-    if config.approve_up_to is None:
-        return
-    if not config.approved_by.strip():
-        raise ConfigurationError("approve_up_to is given and approved_by is empty: say who approves.")
-    for planned in plan:
-        _, intent = book.read(planned.key)
-        if intent is None or intent.state != State.WAITING or intent.credits is None:
-            continue
-        if intent.credits <= config.approve_up_to:
-            # The price that was seen, not the limit: the tolerance is meant around what a person knows.
-            book.approve(planned.key, credits=intent.credits, by=config.approved_by, at=datetime.now(UTC))
-
-
 def _outcome(
     log: dg.DagsterLogManager, client: Up42Client, buyer: Buyer, scene: pystac.Item, planned: PlannedOrder
 ) -> Outcome:
@@ -172,31 +153,18 @@ def _outcome(
     except OrderRefused as refusal:
         log.error(f"{scene.id}: {refusal}")
         return Outcome(scene=scene, planned=planned, result=refusal)
-    log.info(f"{scene.id}: order {bought.id} {_what(bought)}, {bought.credits} credits")
+    log.info(f"{scene.id}: order {bought.id} {what_was_done(bought)}, {bought.credits} credits")
     if bought.others:
-        log.warning(f"{scene.id}: order {bought.id} was {_twice(bought)}")
+        log.warning(f"{scene.id}: order {bought.id} was {bought_twice(bought)}")
     return Outcome(scene=scene, planned=planned, result=bought)
-
-
-def _committed(sheet: Sheet, *, run: str, partition: str) -> dict[CeilingName, int]:
-    return {
-        "run": sheet.committed(run=run),
-        "partition": sheet.committed(partition=partition),
-        "month": sheet.committed(month=month_of(datetime.now(UTC))),
-        "pipeline": sheet.committed(),
-    }
 
 
 def _refused(pipeline: Pipeline, partition: str, outcomes: Sequence[Outcome]) -> str:
     """What a person reads whose run failed because of refusals."""
     refused = [(one.scene.id, one.result) for one in outcomes if isinstance(one.result, OrderRefused)]
-    refusals = [refusal for _, refusal in refused]
     said = [f"Ordering for {partition}: {len(refused)} of {len(outcomes)} orders were not placed."]
     said += [f"- {scene_id}: {refusal}" for scene_id, refusal in refused]
-    if any(isinstance(refusal, ApprovalRequired) for refusal in refusals):
-        said.append(f"To approve, launch {pipeline.approve_job} for {partition} with approve_up_to and approved_by.")
-    if any(isinstance(refusal, BudgetExceeded) and refusal.ceiling == "run" for refusal in refusals):
-        said.append("A re-execution of this run counts as the same run: launch a new one instead.")
+    said += remedies((refusal for _, refusal in refused), approve_job=pipeline.approve_job, partition=partition)
     if len(refused) < len(outcomes):
         said.append("The other orders exist and are delivered all the same.")
     said.append("Then run the partition again: it buys what is missing, and nothing twice.")
@@ -242,39 +210,10 @@ def _metadata(outcomes: Sequence[Outcome]) -> dict[str, dg.MetadataValue]:
 def _row(outcome: Outcome) -> dict[str, str | int]:
     match outcome.result:
         case Bought() as bought:
-            told: dict[str, str | int] = {
-                "order": bought.id,
-                "status": str(_status(bought)),
-                "credits": bought.credits,
-                "what": _what(bought),
-                "reason": _twice(bought) if bought.others else "",
-            }
+            told = {"order": bought.id, "status": str(_status(bought)), **bought_row(bought)}
         case refusal:
-            told = {
-                "order": "",
-                "status": "",
-                "credits": _price(refusal),
-                "what": "waits for approval" if isinstance(refusal, ApprovalRequired) else "refused",
-                "reason": str(refusal),
-            }
+            told = {"order": "", "status": "", **refused_row(refusal)}
     return {"scene": outcome.scene.id, **told, "key": outcome.planned.key}
-
-
-def _price(refusal: OrderRefused) -> int | str:
-    match refusal:
-        case ApprovalRequired(credits=credits):
-            return credits
-        case BudgetExceeded(asked=int(asked)):
-            return asked
-    return "unknown"
-
-
-def _what(bought: Bought[Order]) -> str:
-    return "existed" if bought.adopted else "placed now"
-
-
-def _twice(bought: Bought[Order]) -> str:
-    return f"bought several times: {', '.join(bought.others)} has the same key. Cancel it while UP42 allows that."
 
 
 def _status(bought: Bought[Order]) -> OrderStatus | str:

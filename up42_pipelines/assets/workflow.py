@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import dagster as dg
 
 from up42_pipelines.api import Up42Client
 from up42_pipelines.assets.pipeline import AssetOptions, Pipeline
+from up42_pipelines.errors import ConfigurationError
 from up42_pipelines.lake import Lake, LandingOptions
-from up42_pipelines.partitions import AOI, DATE
+from up42_pipelines.partitions import AOI, DATE, aoi_of
 from up42_pipelines.processing.buyer import JobBuyer, job_buyer
 from up42_pipelines.processing.workflow import Workflow
 
@@ -23,17 +26,27 @@ class ProcessingPipeline:
         workflow: the steps, and how much they may cost together. Its name is part of job, sensor and collection names.
         source: the pipeline whose `cogs` the first steps work on.
         landing: what results must be like, and how they are fetched and converted.
+        results_patience_s: how long a run waits for the result collection of a job that has succeeded, seconds.
         key_prefix: of the asset keys, before the step's name; for several workflows in one code location.
         group: asset group.
         owners: e-mails or `team:name`.
+
+    Raises:
+        ConfigurationError: the workflow has the source's name, under which another ledger is kept.
     """
 
     workflow: Workflow
     source: Pipeline
     landing: LandingOptions = field(default_factory=LandingOptions)
+    results_patience_s: float = 60.0
     key_prefix: Sequence[str] = ()
     group: str = "up42_processing"
     owners: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what would mix two ledgers."""
+        if self.workflow.name == self.source.name:
+            raise ConfigurationError(f"Workflow {self.name} has the name of the pipeline it works on: give it another.")
 
     @property
     def name(self) -> str:
@@ -89,23 +102,38 @@ class ProcessingPipeline:
         before = self.workflow.step(step).of
         return self.source.collection if before is None else self.collection_id(before)
 
-    def reference_mapping(self, step: str) -> dg.MultiPartitionMapping | None:
-        """From a partition to that of the same AOI so many days before, which a step compares with; None if it doesn't.
+    def reference_partition(self, step: str, partition_key: str) -> str | None:
+        """The partition of the same AOI so many days before, with which a step compares; None when it compares nothing.
 
-        The first partitions have none before them; their reference is empty.
+        Before the first partition there is none; its key is given all the same.
         """
         days = self.workflow.step(step).reference_days
         if days is None:
             return None
-        earlier = dg.TimeWindowPartitionMapping(
-            start_offset=-days, end_offset=-days, allow_nonexistent_upstream_partitions=True
-        )
-        return dg.MultiPartitionMapping(
-            {
-                AOI: dg.DimensionPartitionMapping(AOI, dg.IdentityPartitionMapping()),
-                DATE: dg.DimensionPartitionMapping(DATE, earlier),
-            }
-        )
+        day = self.partitions.time_window_for_partition_key(partition_key).start - timedelta(days=days)
+        return f"{aoi_of(partition_key)}|{day:%Y-%m-%d}"
+
+    def upstream_dep(self, step: str) -> dg.AssetDep:
+        """On which partitions of the asset upstream a step's `processing_jobs` depends: its own and its reference.
+
+        Dagster keeps one mapping per pair of assets, and its own mappings of days (any other is not shown) know ranges
+        only: the days between the two are upstream as well.
+        """
+        days = self.workflow.step(step).reference_days
+        if days is None:
+            return dg.AssetDep(self.upstream(step))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            since_reference = dg.TimeWindowPartitionMapping(
+                start_offset=-days, end_offset=0, allow_nonexistent_upstream_partitions=True
+            )
+            mapping = dg.MultiPartitionMapping(
+                {
+                    AOI: dg.DimensionPartitionMapping(AOI, dg.IdentityPartitionMapping()),
+                    DATE: dg.DimensionPartitionMapping(DATE, since_reference),
+                }
+            )
+        return dg.AssetDep(self.upstream(step), partition_mapping=mapping)
 
     def options(self, step: str, name: str, *, tags: Mapping[str, str] | None = None) -> AssetOptions:
         """What the decorators of all the workflow's assets are given, for the asset with this name."""
