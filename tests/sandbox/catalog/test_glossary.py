@@ -13,7 +13,7 @@ def test_collections_are_public_and_complete(sandbox):
     assert (collection["name"], collection["type"]) == ("sandbox-optical", "ARCHIVE")
     assert collection["metadata"]["resolutionValue"] == {"minimum": 3.0}
     assert collection["providers"][0]["roles"] == ["PRODUCER", "HOST"]
-    assert {product["name"] for product in collection["dataProducts"]} == {"analytic", "display"}
+    assert {product["name"] for product in collection["dataProducts"]} == {"analytic", "display", "bundle"}
     assert all(product["id"] and product["eulaId"] for product in collection["dataProducts"])
     assert requests.get(sandbox.url + "/v2/collections/sandbox-optical", timeout=10).json() == collection
 

@@ -37,7 +37,7 @@ WITH entries (id, budget_id, credits, at) AS (
   SELECT j.id, j.budget_id, j.credits, NULL FROM jobs j
     WHERE EXISTS (SELECT 1 FROM job_events WHERE job_id = j.id AND status = 'accepted')
     AND NOT EXISTS (SELECT 1 FROM job_events WHERE job_id = j.id AND at <= :now
-      AND status IN ('successful', 'captured', 'failed', 'released')))
+      AND status IN ('successful', 'captured', 'released')))
 """
 _SUMS = """
 SELECT coalesce(sum(credits) FILTER (WHERE at IS NOT NULL), 0) AS charged,

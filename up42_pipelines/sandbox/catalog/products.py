@@ -12,6 +12,27 @@ HOST = "sandbox-host"
 
 
 @dataclass(frozen=True)
+class ProductFile:
+    """A raster among those that a synthetic scene is delivered as.
+
+    Attributes:
+        kind: key inside the delivery.
+        suffix: end of the file's name.
+        role: `multispectral` or `panchromatic`.
+        bands: names of its bands.
+        dtype: `uint16` for analysis, `uint8` for the eye.
+        times_gsd: side of its pixels, in pixels of the scene.
+    """
+
+    kind: str
+    suffix: str
+    role: Literal["multispectral", "panchromatic"]
+    bands: tuple[str, ...]
+    dtype: Literal["uint16", "uint8"] = "uint16"
+    times_gsd: int = 1
+
+
+@dataclass(frozen=True)
 class DataProduct:
     """One way to buy a collection.
 
@@ -19,7 +40,7 @@ class DataProduct:
         name: key inside the collection.
         credits_per_unit: price per km² or per scene.
         unit: SQ_KM when the scene is clipped to an AOI, SCENE when it is delivered whole.
-        bands: band names of what is delivered; empty when the scene decides.
+        files: the rasters that are delivered; empty when the scene decides.
     """
 
     collection: str
@@ -28,7 +49,7 @@ class DataProduct:
     description: str
     credits_per_unit: float
     unit: Literal["SQ_KM", "SCENE"]
-    bands: tuple[str, ...] = ()
+    files: tuple[ProductFile, ...] = ()
 
     @property
     def id(self) -> str:
@@ -104,31 +125,53 @@ class Collection:
         }
 
 
-OPTICAL = Collection(
-    name="sandbox-optical",
-    title="Sandbox Optical",
-    description="Synthetic 3 m optical scenes: the same ground every day, under other clouds.",
-    resolution_m=3.0,
-    products=(
+_COLORS = ("blue", "green", "red", "nir")
+
+
+def _synthetic(collection: str, *, analytic: int, display: int, bundle: int) -> tuple[DataProduct, ...]:
+    """Return the data products of a synthetic collection, at prices in credits per km²."""
+    return (
         DataProduct(
-            collection="sandbox-optical",
+            collection=collection,
             name="analytic",
             title="Analytic",
             description="Blue, green, red and near infrared reflectance times 10000, 16 bit",
-            credits_per_unit=10,
+            credits_per_unit=analytic,
             unit="SQ_KM",
-            bands=("blue", "green", "red", "nir"),
+            files=(ProductFile("data", "ms.tiff", "multispectral", _COLORS),),
         ),
         DataProduct(
-            collection="sandbox-optical",
+            collection=collection,
             name="display",
             title="Display",
             description="Red, green and blue for the eye, 8 bit",
-            credits_per_unit=8,
+            credits_per_unit=display,
             unit="SQ_KM",
-            bands=("red", "green", "blue"),
+            files=(ProductFile("data", "ms.tiff", "multispectral", ("red", "green", "blue"), "uint8"),),
         ),
-    ),
+        DataProduct(
+            collection=collection,
+            name="bundle",
+            title="Bundle",
+            description="A panchromatic raster, and blue, green, red and near infrared at a quarter of its resolution;"
+            " reflectance times 10000, 16 bit",
+            credits_per_unit=bundle,
+            unit="SQ_KM",
+            files=(
+                ProductFile("pan", "pan.tiff", "panchromatic", ("pan",)),
+                ProductFile("ms", "ms.tiff", "multispectral", _COLORS, times_gsd=4),
+            ),
+        ),
+    )
+
+
+OPTICAL = Collection(
+    name="sandbox-optical",
+    title="Sandbox Optical",
+    description="Synthetic 3 m optical scenes: the same ground every day, but for a few building sites, under other"
+    " clouds.",
+    resolution_m=3.0,
+    products=_synthetic("sandbox-optical", analytic=10, display=8, bundle=15),
 )
 
 IMAGERY = Collection(
@@ -155,24 +198,5 @@ TASKING = Collection(
     resolution_m=1.5,
     type="TASKING",
     integrations=("FEASIBILITY_STUDY_REQUIRED", "QUOTATION_REQUIRED"),
-    products=(
-        DataProduct(
-            collection="sandbox-tasking",
-            name="analytic",
-            title="Analytic",
-            description="Blue, green, red and near infrared reflectance times 10000, 16 bit",
-            credits_per_unit=100,
-            unit="SQ_KM",
-            bands=("blue", "green", "red", "nir"),
-        ),
-        DataProduct(
-            collection="sandbox-tasking",
-            name="display",
-            title="Display",
-            description="Red, green and blue for the eye, 8 bit",
-            credits_per_unit=80,
-            unit="SQ_KM",
-            bands=("red", "green", "blue"),
-        ),
-    ),
+    products=_synthetic("sandbox-tasking", analytic=100, display=80, bundle=130),
 )

@@ -6,12 +6,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from up42_pipelines.sandbox.core.problems import bad_request
+from up42_pipelines.sandbox.processing.job_life import Outcome
 from up42_pipelines.sandbox.routing import Call, route
 from up42_pipelines.sandbox.world import World
 
 KINDS = {
     "order": ("fulfilled", "in_parts", "stumbles", "placement_failed", "failed", "untransformed", "unfinished"),
-    "job": ("successful", "captured", "failed", "running", "unlicensed", "invalid", "rejected"),
+    "job": tuple(outcome.value for outcome in Outcome),
 }
 MAX_TIMES = 1000
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-VERSION = 3
-"""Raised whenever a table changes: a state folder of another version is refused, not migrated."""
+VERSION = 4
+"""Raised whenever a table or the JSON in one changes: a state folder of another version is refused, not migrated."""
 
 TABLES = """
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -44,7 +44,8 @@ CREATE TABLE quotations (
 
 CREATE TABLE jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, process_id TEXT NOT NULL, inputs TEXT NOT NULL,
-    credits INTEGER NOT NULL, errors TEXT, budget_id TEXT, created_at INTEGER NOT NULL) STRICT;
+    items TEXT NOT NULL, credits INTEGER NOT NULL, errors TEXT, budget_id TEXT, created_at INTEGER NOT NULL) STRICT;
+CREATE INDEX jobs_of_items ON jobs (process_id, items);
 CREATE TABLE job_events (job_id TEXT NOT NULL REFERENCES jobs (id), at INTEGER NOT NULL, step INTEGER NOT NULL,
     status TEXT NOT NULL, PRIMARY KEY (job_id, at, step)) STRICT, WITHOUT ROWID;
 CREATE INDEX job_events_by_time ON job_events (at);

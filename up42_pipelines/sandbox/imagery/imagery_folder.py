@@ -11,30 +11,35 @@ import logging
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import rasterio
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
 from rio_cogeo.cogeo import cog_validate
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from up42_pipelines.sandbox.catalog.products import IMAGERY, Collection, DataProduct
 from up42_pipelines.sandbox.core import chance, geometry
-from up42_pipelines.sandbox.imagery import placement, previews
+from up42_pipelines.sandbox.imagery import encoding, layers, placement, previews, raster_files, rendering
+from up42_pipelines.sandbox.imagery.layers import COG_TYPE, Layer
 from up42_pipelines.sandbox.imagery.scenes import Scene
-from up42_pipelines.sandbox.imagery.synthetic import COG_TYPE
 
 logger = logging.getLogger(__name__)
 
 # Only the file itself, and no other driver's idea of it.
 GDAL_OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO", "GDAL_NUM_THREADS": "1"}
 _FIRST_DAY, _DAYS = date(2026, 6, 1), 3
+_WIDEST_DEGREES, _FURTHEST_DEGREES = 8, 84
 _MAX_SIDE, _MAX_BANDS = 500_000, 1_000
 _HASHED_WHOLE = 64_000_000
 _SIGNATURES = (
@@ -65,11 +70,16 @@ class Unusable(ValueError):
 
 @dataclass(frozen=True)
 class Raster:
-    """A raster of the folder that lies somewhere on Earth, and the scene it is sold as."""
+    """A raster of the folder that lies somewhere on Earth, and the scene it is sold as.
+
+    Attributes:
+        dtype: of what is computed from it: `uint8` if it has 8 bit, else `uint16`.
+    """
 
     path: Path
     driver: str
     bands: tuple[str, ...]
+    dtype: str
     scene: Scene
 
 
@@ -107,7 +117,8 @@ class ImageryFolder:
     def content(self, scene: Scene, product: DataProduct, aoi: Polygon | None, part: int) -> dict[str, Any]:  # noqa: ARG002
         """Describe the delivery: always all of it. The file is put aside first."""
         raster = self.rasters[scene.id]
-        kept = self._kept(raster)
+        kept, grid = self._kept(raster), _processing_grid(scene)
+        role = "multispectral" if len(raster.bands) > 1 else "panchromatic"
         return {
             "kind": "imagery",
             "source": kept.name,
@@ -127,10 +138,19 @@ class ImageryFolder:
             "bbox": placement.bbox(scene.footprint),
             "epsg": scene.epsg,
             "gsd": scene.gsd_m,
-            "modality": "multispectral" if len(raster.bands) > 1 else "panchromatic",
-            "bands": list(raster.bands),
-            "data_suffix": _safe(raster.path.name).lower(),
-            "data_type": COG_TYPE if raster.driver == "GTiff" and is_cog(kept) else _MEDIA_TYPES[raster.driver],
+            "modality": role,
+            "data": [
+                {
+                    "kind": "data",
+                    "suffix": _safe(raster.path.name).lower(),
+                    "type": COG_TYPE if raster.driver == "GTiff" and is_cog(kept) else _MEDIA_TYPES[raster.driver],
+                    "role": role,
+                    "gsd": scene.gsd_m,
+                    "bands": list(raster.bands),
+                    "dtype": raster.dtype,
+                    "grid": None if grid is None else asdict(grid),
+                }
+            ],
         }
 
     def _kept(self, raster: Raster) -> Path:
@@ -141,6 +161,46 @@ class ImageryFolder:
             shutil.copyfile(raster.path, temporary)
             temporary.replace(kept)
         return kept
+
+
+def layer(content: Mapping[str, Any], file: Mapping[str, Any], sources: Path) -> Layer:
+    """Read the raster of a delivery onto its grid.
+
+    Args:
+        content: what was delivered, see `Source.content`.
+        file: its raster.
+        sources: the folder of `ImageryFolder.keep`.
+    """
+    grid = layers.grid_of(file)
+    with (
+        rasterio.Env(**GDAL_OPTIONS),
+        rasterio.open(sources / content["source"], driver=content["driver"]) as dataset,
+        WarpedVRT(
+            dataset,
+            src_crs=dataset.crs or dataset.gcps[1],
+            crs=f"EPSG:{grid.epsg}",
+            transform=grid.transform,
+            width=grid.width,
+            height=grid.height,
+            src_nodata=0 if dataset.nodata is None else dataset.nodata,
+            nodata=0 if dataset.nodata is None else dataset.nodata,
+            resampling=Resampling.bilinear,
+        ) as warped,
+    ):
+        pixels, valid = warped.read(), warped.dataset_mask() > 0
+    reflectance = encoding.decode(np.abs(pixels) if np.iscomplexobj(pixels) else pixels)
+    return Layer(grid, tuple(file["bands"]), reflectance, valid)
+
+
+def write_data(content: Mapping[str, Any], sources: Path, path: Path) -> None:
+    """Write the raster of a delivery: the file of the folder, byte for byte."""
+    shutil.copyfile(sources / content["source"], path)
+
+
+def write_preview(content: Mapping[str, Any], sources: Path, path: Path) -> None:
+    """Draw the raster of a delivery as a small JPEG; black when its pixels cannot be read."""
+    picture = previews.draw(sources / content["source"], content["driver"], 256)
+    path.write_bytes(picture if picture is not None else raster_files.jpeg(np.zeros((3, 64, 64), np.uint8)))
 
 
 def read_folder(folder: Path, keep: Path) -> ImageryFolder:
@@ -178,7 +238,8 @@ def inspect(path: Path) -> Raster:
             if max(dataset.width, dataset.height) > _MAX_SIDE or dataset.count > _MAX_BANDS:
                 raise Unusable(f"absurd size: {dataset.width} x {dataset.height} pixels, {dataset.count} bands")
             placed = placement.place(dataset)
-            bands = tuple(text or f"band_{index}" for index, text in enumerate(dataset.descriptions, start=1))
+            bands = _band_names(dataset)
+            dtype = "uint8" if set(dataset.dtypes) == {"uint8"} else "uint16"
     stem = _safe(path.stem)[:80]
     scene_id = f"SBI_{stem}_{_content_hash(path)}"
     day = _FIRST_DAY + timedelta(days=chance.integer("day", path.name) % _DAYS)
@@ -187,6 +248,7 @@ def inspect(path: Path) -> Raster:
         path=path,
         driver=driver,
         bands=bands,
+        dtype=dtype,
         scene=Scene(
             id=scene_id,
             collection=IMAGERY.name,
@@ -214,6 +276,28 @@ def is_cog(path: Path) -> bool:
         except Exception:  # noqa: BLE001 - whatever a damaged file provokes, it is not a COG
             return False
     return bool(valid)
+
+
+def _band_names(dataset: DatasetReader) -> tuple[str, ...]:
+    """Return the bands' descriptions, else the colours that they are shown in, else their numbers."""
+    colors = {ColorInterp.red: "red", ColorInterp.green: "green", ColorInterp.blue: "blue"}
+    bands = enumerate(zip(dataset.descriptions, dataset.colorinterp, strict=True), start=1)
+    return tuple(text or colors.get(color, f"band_{index}") for index, (text, color) in bands)
+
+
+def _processing_grid(scene: Scene) -> rendering.Grid | None:
+    """Lay a grid over a scene for the processes to work on, in its UTM zone.
+
+    None where that is no good place to compute: too large for a zone, or found by RPCs only.
+    """
+    middle = scene.footprint.centroid
+    west, south, east, north = scene.footprint.bounds
+    if max(east - west, north - south) > _WIDEST_DEGREES or abs(middle.y) > _FURTHEST_DEGREES:
+        return None
+    if scene.provider_properties["placedBy"] == "rpcs":
+        return None
+    epsg = geometry.utm_epsg(middle.x, middle.y)
+    return rendering.grid_over(geometry.project(scene.footprint, epsg).bounds, epsg, scene.gsd_m)
 
 
 def _safe(name: str) -> str:

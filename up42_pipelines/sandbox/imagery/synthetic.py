@@ -18,10 +18,12 @@ from shapely.geometry.base import BaseGeometry
 
 from up42_pipelines.sandbox.catalog.products import OPTICAL, Collection, DataProduct
 from up42_pipelines.sandbox.core import geometry
-from up42_pipelines.sandbox.imagery import raster_files, rendering, scenes
+from up42_pipelines.sandbox.imagery import encoding, layers, raster_files, rendering, scenes
+from up42_pipelines.sandbox.imagery.ground import BANDS
+from up42_pipelines.sandbox.imagery.layers import Layer
 from up42_pipelines.sandbox.imagery.scenes import Scene
 
-COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
+_TAGS = {"SCENE_ID": "scene_id", "ACQUISITION_DATE": "datetime", "PRODUCER": "producer"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class SyntheticScenes:
 
 def describe(scene: Scene, seed: int, product: DataProduct, clip: Polygon | MultiPolygon, title: str) -> dict[str, Any]:
     """Describe the delivery of a part of a scene (degrees), see `Source.content`."""
-    grid = _grid(clip, scene)
+    coarsest = max(file.times_gsd for file in product.files)
+    grid = _grid(clip, scene, coarsest)
     angles = scene.provider_properties
     return {
         "kind": "synthetic",
@@ -79,9 +82,12 @@ def describe(scene: Scene, seed: int, product: DataProduct, clip: Polygon | Mult
         "epsg": grid.epsg,
         "gsd": grid.gsd_m,
         "modality": "multispectral",
-        "bands": list(product.bands),
-        "data_suffix": "ms.tiff",
-        "data_type": COG_TYPE,
+        "data": [
+            layers.describe_raster(
+                file.kind, file.suffix, file.role, file.bands, file.dtype, grid.coarser(file.times_gsd)
+            )
+            for file in product.files
+        ],
     }
 
 
@@ -90,27 +96,47 @@ def clip_to(scene: Scene, aoi: BaseGeometry | None) -> Polygon | MultiPolygon:
     return scene.footprint if aoi is None else geometry.polygons(scene.footprint.intersection(aoi))
 
 
-def write_data(content: Mapping[str, Any], path: Path) -> None:
-    """Render the raster of a delivery."""
-    scene, grid, inside = _placed(content, max_side=None)
-    render = rendering.analytic if content["product"] == "analytic" else rendering.display
-    tags = {"SCENE_ID": scene.id, "ACQUISITION_DATE": content["datetime"], "PRODUCER": scene.producer}
-    raster_files.write_cog(path, render(scene, content["seed"], grid, inside), grid, content["bands"], tags)
+def layer(content: Mapping[str, Any], file: Mapping[str, Any]) -> Layer:
+    """Render one of the rasters of a delivery."""
+    own, scene, clip = layers.grid_of(file), _scene(content), shape(content["geometry"])
+    times = round(own.gsd_m / content["gsd"])
+    fine = own.finer(times)
+    inside = rendering.valid_pixels(geometry.project(clip, own.epsg), fine)
+    pixels = rendering.reflectance(scene, content["seed"], fine)
+    if file["role"] == "panchromatic":
+        weights = np.array([rendering.PAN_WEIGHTS[band] for band in BANDS], np.float32)
+        pixels = np.tensordot(weights, pixels, 1)[None]
+    else:
+        pixels = pixels[[BANDS.index(band) for band in file["bands"]]]
+    if times > 1:
+        # The sum of what the finer pixels see; a pixel that is partly outside shows what it sees there, too.
+        blocks = (own.height, times, own.width, times)
+        pixels = pixels.reshape(len(pixels), *blocks).mean(axis=(2, 4), dtype=np.float32)
+        inside = inside.reshape(blocks).any(axis=(1, 3))
+    return Layer(own, tuple(file["bands"]), pixels, inside)
+
+
+def write_data(content: Mapping[str, Any], file: Mapping[str, Any], path: Path) -> None:
+    """Write one of the rasters of a delivery."""
+    rendered = layer(content, file)
+    tags = {key: content[name] for key, name in _TAGS.items()}
+    pixels = encoding.encode(rendered.reflectance, rendered.valid, file["dtype"])
+    raster_files.write_cog(path, pixels, rendered.grid, rendered.bands, tags)
 
 
 def write_preview(content: Mapping[str, Any], path: Path) -> None:
     """Draw the raster of a delivery as a small JPEG."""
-    scene, grid, inside = _placed(content, max_side=256)
+    scene, clip = _scene(content), shape(content["geometry"])
+    grid = _grid(clip, scene, max_side=256)
+    inside = rendering.valid_pixels(geometry.project(clip, grid.epsg), grid)
     path.write_bytes(raster_files.jpeg(rendering.display(scene, content["seed"], grid, inside)))
 
 
-def _placed(content: Mapping[str, Any], max_side: int | None) -> tuple[Scene, rendering.Grid, np.ndarray]:
+def _scene(content: Mapping[str, Any]) -> Scene:
     scene = _tasked(content) if "footprint" in content else scenes.scene_by_id(content["seed"], content["scene_id"])
     if scene is None:
         raise LookupError(f"Scene {content['scene_id']} does not follow from seed {content['seed']}.")
-    clip = shape(content["geometry"])
-    grid = _grid(clip, scene, max_side)
-    return scene, grid, rendering.valid_pixels(geometry.project(clip, grid.epsg), grid)
+    return scene
 
 
 def _tasked(content: Mapping[str, Any]) -> Scene:
@@ -129,12 +155,13 @@ def _tasked(content: Mapping[str, Any]) -> Scene:
     )
 
 
-def _grid(clip: BaseGeometry, scene: Scene, max_side: int | None = None) -> rendering.Grid:
+def _grid(clip: BaseGeometry, scene: Scene, coarsest: int = 1, max_side: int = rendering.MAX_SIDE) -> rendering.Grid:
+    """Lay the scene's grid over a clip (degrees), so that blocks of `coarsest` by `coarsest` pixels fill it."""
     epsg = scene.epsg
     if epsg is None:
         raise ValueError(f"{scene.id} has no projected CRS")
     bounds = geometry.project(clip, epsg).bounds
-    return rendering.grid_over(bounds, epsg, scene.gsd_m, max_side or rendering.MAX_SIDE)
+    return rendering.grid_over(bounds, epsg, scene.gsd_m * coarsest, max_side // coarsest).finer(coarsest)
 
 
 def _part(clip: Polygon | MultiPolygon, part: int) -> Polygon | MultiPolygon:

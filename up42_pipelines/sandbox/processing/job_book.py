@@ -14,7 +14,8 @@ from up42_pipelines.sandbox.core import chance, clock
 from up42_pipelines.sandbox.core.clock import SECOND
 from up42_pipelines.sandbox.listing import Where
 from up42_pipelines.sandbox.processing import job_life
-from up42_pipelines.sandbox.processing.job_life import Status
+from up42_pipelines.sandbox.processing.compute import results
+from up42_pipelines.sandbox.processing.job_life import Outcome, Status
 from up42_pipelines.sandbox.processing.process_input import JobInput, Problem
 from up42_pipelines.sandbox.storage import deliveries, stac_shapes
 from up42_pipelines.sandbox.world import World
@@ -80,20 +81,16 @@ class Place:
 
 def lot(world: World, job: JobInput) -> tuple[object, ...]:
     """Return what chance decides a job by: the same items, given to a process once more, are another lot."""
-    ids = [item.item_id for item in job.items.values()]
-    rows = world.database.rows("SELECT inputs FROM jobs WHERE process_id = ?", (job.process.id,))
-    earlier = [json.loads(row["inputs"]) for row in rows]
-    ordinal = sum(
-        [str(inputs[name]).rsplit("/", 1)[-1].lower() for name in job.process.item_inputs] == ids for inputs in earlier
-    )
+    sql = "SELECT count(*) AS ordinal FROM jobs WHERE process_id = ? AND items = ?"
+    (row,) = world.database.rows(sql, (job.process.id, job.item_key))
     scenes = [(item.content["scene_id"], item.content["product"]) for item in job.items.values()]
-    return (world.seed, job.process.id, scenes, ordinal)
+    return (world.seed, job.process.id, scenes, row["ordinal"])
 
 
 def add(
     world: World,
     job: JobInput,
-    outcome: Status,
+    outcome: Outcome,
     decided_by: tuple[object, ...],
     *,
     credits: int,
@@ -102,25 +99,24 @@ def add(
     """Write a job, its whole life and its result; inside a transaction. Returns its id."""
     job_id, now = str(uuid.uuid4()), world.now()
     world.database.write(
-        "INSERT INTO jobs (id, process_id, inputs, credits, errors, budget_id, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (job_id, job.process.id, json.dumps(job.inputs), credits, _errors(job, outcome), budget_id, now),
+        "INSERT INTO jobs (id, process_id, inputs, items, credits, errors, budget_id, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (job_id, job.process.id, json.dumps(job.inputs), job.item_key, credits, _errors(job, outcome), budget_id, now),
     )
     for step, (after, status) in enumerate(job_life.plan(outcome, decided_by)):
         at = now + round(after / world.speed * SECOND)
         world.database.write("INSERT INTO job_events VALUES (?, ?, ?, ?)", (job_id, at, step, status))
-        if status is Status.SUCCESSFUL:
-            source = job.items[job.process.item_inputs[0]].content
-            title = f"{source['title']}_{job.process.id.upper()}"
-            content = {**source, "title": title, "process": job.process.id}
+        if status is Status.SUCCESSFUL and outcome is not Outcome.LOST_RESULT:
+            contents = {name: item.content for name, item in job.items.items()}
+            content = results.describe(job.process.id, contents, job.options)
             deliveries.record_result(world, job_id, at, job.inputs["title"], content)
     return job_id
 
 
-def _errors(job: JobInput, outcome: Status) -> str | None:
-    if outcome is Status.FAILED:
+def _errors(job: JobInput, outcome: Outcome) -> str | None:
+    if outcome in (Outcome.FAILED, Outcome.UNRELEASED, Outcome.STUCK_RELEASED):
         problems: Sequence[Problem] = (_FAILURE,)
-    elif outcome is Status.INVALID:
+    elif outcome is Outcome.INVALID:
         problems = job.problems or (_REFUSAL,)
     else:
         return None

@@ -19,7 +19,7 @@ from up42_pipelines.sandbox.core.paging import MAX_PAGE_SIZE
 from up42_pipelines.sandbox.core.problems import Refused, bad_request, not_found
 from up42_pipelines.sandbox.processing import job_book, job_life, process_input, processes
 from up42_pipelines.sandbox.processing.job_book import JobFilter, Place
-from up42_pipelines.sandbox.processing.job_life import Status
+from up42_pipelines.sandbox.processing.job_life import Outcome, Status
 from up42_pipelines.sandbox.processing.process_input import JobInput
 from up42_pipelines.sandbox.processing.processes import PROCESSES, Process
 from up42_pipelines.sandbox.routing import Call, is_uuid, route
@@ -72,16 +72,16 @@ def execute(call: Call) -> Response:
     return JSONResponse(job_book.get(call.world, job_id, call.origin), status_code=201)
 
 
-def _outcome(world: World, job: JobInput, credits: int, decided_by: tuple[object, ...]) -> Status:
+def _outcome(world: World, job: JobInput, credits: int, decided_by: tuple[object, ...]) -> Outcome:
     """Decide what will become of a job: what is wrong with it goes before its fate, and that before chance."""
     fate = fates.take(world, "job")
     if not eulas.is_accepted(world, job.process.eula_id):
-        return Status.UNLICENSED
+        return Outcome.UNLICENSED
     if job.problems:
-        return Status.INVALID
+        return Outcome.INVALID
     if credits > accounting.balance(world).available:
-        return Status.REJECTED
-    return job_life.outcome_by_chance(decided_by) if fate is None else Status(fate)
+        return Outcome.REJECTED
+    return job_life.outcome_by_chance(decided_by) if fate is None else Outcome(fate)
 
 
 def get_job(call: Call) -> Response:

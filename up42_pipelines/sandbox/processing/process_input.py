@@ -13,6 +13,7 @@ from shapely.geometry import shape
 
 from up42_pipelines.sandbox.core import geometry
 from up42_pipelines.sandbox.core.problems import Refused
+from up42_pipelines.sandbox.processing.compute import results
 from up42_pipelines.sandbox.processing.processes import Process
 from up42_pipelines.sandbox.storage import deliveries, stac_shapes
 from up42_pipelines.sandbox.storage.deliveries import Delivery
@@ -49,6 +50,16 @@ class JobInput:
     inputs: Mapping[str, Any]
     items: Mapping[str, Delivery]
     problems: tuple[Problem, ...]
+
+    @property
+    def item_key(self) -> str:
+        """The ids of its items as the inputs name them: equal for the same items."""
+        return ",".join(str(self.inputs[name]).rsplit("/", 1)[-1].lower() for name in self.process.item_inputs)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Its inputs that are neither title nor item."""
+        return {name: value for name, value in self.inputs.items() if name in self.process.options}
 
     @property
     def cost(self) -> dict[str, Any]:
@@ -109,29 +120,64 @@ def _title_problems(title: str) -> list[Problem]:
 
 
 def _item_problems(process: Process, items: Mapping[str, Delivery]) -> list[Problem]:
+    problems = [problem for item in items.values() for problem in _unfit(process, item)]
+    return problems + (_pair_problems(items) if len(items) > 1 else [])
+
+
+def _unfit(process: Process, item: Delivery) -> list[Problem]:
+    """List what an item lacks; the results of processes are items, too, and some of them hold no pixels."""
+    content, item_id = item.content, item.item_id
+    if not any(file["bands"] for file in content["data"]):
+        types = ", ".join(file["type"] for file in content["data"])
+        return [Problem("MissingRasterAsset", f"item {item_id} has no raster asset, only {types}")]
+    if not results.rasters(content):
+        told = "cannot be laid on a grid in metres: it is too large, too near to a pole, or placed by RPCs only"
+        return [Problem("UnsupportedRaster", f"the raster of item {item_id} {told}")]
     problems = [
-        Problem(f"Missing{role.capitalize()}Asset", f"item {item.item_id} has no {role} asset")
-        for item in items.values()
+        Problem(f"Missing{role.capitalize()}Asset", f"item {item_id} has no {role} asset")
         for role in process.roles
-        if item.content["modality"] != role
+        if results.raster_of_role(content, role) is None
     ]
-    if len(items) > 1:
-        ids = [item.item_id for item in items.values()]
-        first, *others = (shape(item.content["geometry"]) for item in items.values())
-        if len(set(ids)) < len(ids):
-            problems.append(Problem("IdenticalItems", f"{' and '.join(items)} are the same item {ids[0]}"))
-        if not all(first.intersects(other) for other in others):
-            problems.append(Problem("ItemsDoNotOverlap", f"items {' and '.join(ids)} have no area in common"))
+    if results.raster_with(content, process.bands) is None:
+        offered = sorted({band for file in content["data"] for band in file["bands"]})
+        wanted = ", ".join(process.bands)
+        problems.append(Problem("MissingBands", f"item {item_id} has no asset with {wanted}, only {offered}"))
+    for file in results.rasters(content):
+        side = process.growth * max(file["grid"]["width"], file["grid"]["height"])
+        if process.growth > 1 and side > results.MAX_SIDE:
+            told = f"would make {side} pixels in a row of item {item_id}, at most {results.MAX_SIDE} are made"
+            problems.append(Problem("ItemTooLarge", f"{process.id} {told}"))
+    return problems
+
+
+def _pair_problems(items: Mapping[str, Delivery]) -> list[Problem]:
+    ids, contents = [item.item_id for item in items.values()], [item.content for item in items.values()]
+    problems = []
+    if len(set(ids)) < len(ids):
+        problems.append(Problem("IdenticalItems", f"{' and '.join(items)} are the same item {ids[0]}"))
+    if results.common_ground(contents).is_empty:
+        problems.append(Problem("ItemsDoNotOverlap", f"items {' and '.join(ids)} have no area in common"))
     return problems
 
 
 def _weight_problems(weights: list[dict[str, Any]], items: Mapping[str, Delivery]) -> list[Problem]:
-    bands = {band for item in items.values() for band in item.content["bands"]}
-    return [
+    if not weights:
+        return []
+    bands = {
+        band
+        for item in items.values()
+        for file in item.content["data"]
+        if file["role"] == "multispectral"
+        for band in file["bands"]
+    }
+    problems = [
         Problem("InvalidGreyWeights", f"greyWeights: the item has no band {weight['band']!r}, only {sorted(bands)}")
         for weight in weights
         if weight["band"] not in bands
     ]
+    if not sum(weight["weight"] for weight in weights):
+        problems.append(Problem("InvalidGreyWeights", "greyWeights: their sum must be above 0"))
+    return problems
 
 
 def _schema_error(problem: ValidationError) -> str:

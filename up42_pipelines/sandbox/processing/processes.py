@@ -22,7 +22,9 @@ class Process:
         credits_per_km2: of the area of its first item; 0 when it is free.
         item_inputs: names of the inputs that are URLs of items.
         options: JSON schemas of the inputs that may be left out.
-        roles: an asset of each of them must be among those of the item; empty when any item will do.
+        roles: a raster of each of them must be among those of an item; empty when any raster will do.
+        bands: names of bands that one raster of an item must have.
+        growth: side of a pixel of the input, in pixels of the result.
     """
 
     id: str
@@ -32,6 +34,8 @@ class Process:
     item_inputs: tuple[str, ...] = ("item",)
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     roles: tuple[str, ...] = ()
+    bands: tuple[str, ...] = ()
+    growth: int = 1
 
     @property
     def eula_id(self) -> str:
@@ -76,7 +80,7 @@ class Process:
             "id": self.id,
             "version": "1.0.0",
             "title": self.title,
-            "description": f"{self.description} The sandbox computes nothing: the result holds the input's raster.",
+            "description": f"{self.description} A toy: the sandbox computes it from the pixels of the input.",
             "jobControlOptions": ["async-execute"],
             "outputTransmission": ["reference"],
             "additionalParameters": {
@@ -131,28 +135,55 @@ _GREY_WEIGHTS = {
         },
     }
 }
+_BRIGHT = "what is bright and small"
 PROCESSES = (
-    Process("detection-buildings-spacept", "Building detection", "Outlines of buildings.", 12),
-    Process("detection-trees-spacept", "Tree detection", "Positions of single trees.", 12),
-    Process("detection-shadows-spacept", "Shadow detection", "Outlines of shadows.", 8),
-    Process("detection-ships-airbus", "Ship detection", "Positions of ships.", 6),
-    Process("detection-wind-turbines-airbus", "Wind turbine detection", "Positions of wind turbines.", 6),
-    Process("detection-storage-tanks-airbus", "Storage tank detection", "Positions of storage tanks.", 6),
-    Process("detection-trucks-oi", "Truck detection", "Positions of trucks.", 10),
-    Process("detection-cars-oi", "Car detection", "Positions of cars.", 10),
-    Process("detection-aircraft-oi", "Aircraft detection", "Positions of aircraft.", 10),
-    Process("upsampling-ns", "Upsampling", "More and smaller pixels.", 5),
-    Process("upsampling-ns-sentinel", "Upsampling of Sentinel-2", "More and smaller pixels of Sentinel-2.", 1),
-    Process("true-color-conversion", "True colour conversion", "Colours as the eye sees them.", 0),
-    Process("orthorectification-intermap", "Orthorectification", "Without the distortion of terrain.", 3),
-    Process("coregistration-simularity", "Co-registration", "Aligned with a reference.", 2, _PAIR),
+    Process("detection-buildings-spacept", "Building detection", "Outlines of what is bright and grey.", 12),
+    Process("detection-trees-spacept", "Tree detection", "The brightest points of what is green.", 12),
+    Process("detection-shadows-spacept", "Shadow detection", "Outlines of what is dark and no water.", 8),
+    Process("detection-ships-airbus", "Ship detection", f"Outlines of {_BRIGHT} with water around it.", 6),
     Process(
-        "detection-change-simularity", "Change detection", "What differs from a reference.", 7, _PAIR, _SENSITIVITY
+        "detection-wind-turbines-airbus", "Wind turbine detection", f"Outlines of {_BRIGHT} with green around it.", 6
+    ),
+    Process("detection-storage-tanks-airbus", "Storage tank detection", f"Outlines of {_BRIGHT} and compact.", 6),
+    Process("detection-trucks-oi", "Truck detection", "Outlines of what is bright and grey and very small.", 10),
+    Process("detection-cars-oi", "Car detection", "The brightest points of what is built up.", 10),
+    Process("detection-aircraft-oi", "Aircraft detection", f"Outlines of {_BRIGHT} and not compact.", 10),
+    Process("upsampling-ns", "Upsampling", "Cubic pixels of half the side.", 5, growth=2),
+    Process(
+        "upsampling-ns-sentinel", "Upsampling of Sentinel-2", "Cubic pixels of half the side, of any item.", 1, growth=2
+    ),
+    Process(
+        "true-color-conversion",
+        "True colour conversion",
+        "Red, green and blue as the eye sees them, 8 bit.",
+        0,
+        bands=("red", "green", "blue"),
+    ),
+    Process(
+        "orthorectification-intermap",
+        "Orthorectification",
+        "North up in the item's UTM zone; the sandbox knows no terrain.",
+        3,
+    ),
+    Process(
+        "coregistration-simularity",
+        "Co-registration",
+        "Resampled onto the grid of the reference; nothing is matched.",
+        2,
+        _PAIR,
+    ),
+    Process(
+        "detection-change-simularity",
+        "Change detection",
+        "Outlines of what differs from a reference, clouds aside.",
+        7,
+        _PAIR,
+        _SENSITIVITY,
     ),
     Process(
         "pansharpening",
         "Pansharpening",
-        "Colours at the resolution of the panchromatic band.",
+        "Colours at the resolution of the panchromatic band: a weighted Brovey transform.",
         4,
         options=_GREY_WEIGHTS,
         roles=("panchromatic", "multispectral"),

@@ -13,16 +13,16 @@ import shutil
 import threading
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import google_crc32c
-import numpy as np
 
 from up42_pipelines.sandbox.core.problems import not_found
-from up42_pipelines.sandbox.imagery import previews, raster_files, synthetic
+from up42_pipelines.sandbox.imagery import imagery_folder, synthetic
+from up42_pipelines.sandbox.processing.compute import results
 from up42_pipelines.sandbox.storage import deliveries
 from up42_pipelines.sandbox.storage.deliveries import Delivery
 from up42_pipelines.sandbox.world import World
@@ -81,35 +81,66 @@ def remove(world: World, delivery: Delivery) -> None:
 
 
 def _write(world: World, delivery: Delivery, kind: str, path: Path) -> None:
-    content = delivery.content
     if kind == "original":
         _write_zip(world, delivery, path)
     elif kind == "metadata":
         path.write_text(json.dumps(_metadata(delivery), indent=1), encoding="utf-8")
-    elif content["kind"] == "synthetic":
-        (synthetic.write_data if kind == "data" else synthetic.write_preview)(content, path)
-    elif kind == "data":
-        shutil.copyfile(world.state / "sources" / content["source"], path)
+    elif kind == "thumbnail":
+        _write_preview(world, delivery, path)
     else:
-        picture = previews.draw(world.state / "sources" / content["source"], content["driver"], 256)
-        path.write_bytes(picture if picture is not None else raster_files.jpeg(np.zeros((3, 64, 64), np.uint8)))
+        _write_data(delivery.content, kind, world.state / "sources", path)
+
+
+def _write_data(content: Mapping[str, Any], kind: str, sources: Path, path: Path) -> None:
+    file = next(file for file in content["data"] if file["kind"] == kind)
+    if content["kind"] == "synthetic":
+        synthetic.write_data(content, file, path)
+    elif content["kind"] == "imagery":
+        imagery_folder.write_data(content, sources, path)
+    else:
+        results.write_data(content, sources, path)
+
+
+def _write_preview(world: World, delivery: Delivery, path: Path) -> None:
+    content = delivery.content
+    if content["kind"] == "synthetic":
+        synthetic.write_preview(content, path)
+    elif content["kind"] == "imagery":
+        imagery_folder.write_preview(content, world.state / "sources", path)
+    else:
+        (file,) = content["data"]
+        results.write_preview(file, make_file(world, delivery, file["kind"]).path, path)
 
 
 def _write_zip(world: World, delivery: Delivery, path: Path) -> None:
-    """Pack the delivery as the provider does: a folder with image, preview and metadata; dates fixed."""
-    title, suffix = delivery.content["title"], Path(delivery.content["data_suffix"]).suffix.upper()
+    """Pack the delivery as the provider does: a folder with data, preview and metadata; dates fixed."""
+    title, data = delivery.content["title"], delivery.content["data"]
     members = {
-        f"IMG_{title}{'.TIF' if suffix == '.TIFF' else suffix}": make_file(world, delivery, "data").path,
-        f"PREVIEW_{title}.JPG": make_file(world, delivery, "thumbnail").path,
-        f"METADATA_{title}.JSON": make_file(world, delivery, "metadata").path,
+        **{_member(title, file, alone=len(data) == 1): file["kind"] for file in data},
+        f"PREVIEW_{title}.JPG": "thumbnail",
+        f"METADATA_{title}.JSON": "metadata",
     }
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for name, source in members.items():
+        for name, kind in members.items():
+            source = make_file(world, delivery, kind).path
             entry = zipfile.ZipInfo(f"{title}/{name}", date_time=(2026, 1, 1, 0, 0, 0))
             entry.external_attr = 0o644 << 16
             entry.file_size = source.stat().st_size
             with source.open("rb") as reader, archive.open(entry, "w") as writer:
                 shutil.copyfileobj(reader, writer, 1 << 20)
+
+
+def _member(title: str, file: Mapping[str, Any], *, alone: bool) -> str:
+    """Name a data file inside the archive."""
+    suffix = Path(file["suffix"]).suffix.upper()
+    return "".join(
+        (
+            "IMG_" if file["bands"] else "VEC_",
+            title,
+            "" if alone else f"_{file['kind'].upper()}",
+            ".TIF" if suffix == ".TIFF" else suffix,
+        )
+    )
 
 
 def _metadata(delivery: Delivery) -> dict[str, Any]:
@@ -122,7 +153,7 @@ def _metadata(delivery: Delivery) -> dict[str, Any]:
         "cloudCoverPercent": content["cloud_cover"],
         "resolutionMetres": content["gsd"],
         "epsg": content["epsg"],
-        "bands": content["bands"],
+        "bands": [band for file in content["data"] for band in file["bands"]],
         "footprint": content["geometry"],
     }
 

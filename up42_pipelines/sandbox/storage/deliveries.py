@@ -201,7 +201,7 @@ def _insert(world: World, row: dict[str, Any], archive_name: str, content: Mappi
     prefix = chance.letters(8, asset_id)
     for kind, name, media_type in (
         ("original", archive_name, "application/zip"),
-        ("data", f"{prefix}_{content['data_suffix']}", content["data_type"]),
+        *((file["kind"], f"{prefix}_{file['suffix']}", file["type"]) for file in content["data"]),
         ("thumbnail", f"{prefix}_preview.jpg", "image/jpeg"),
         ("metadata", f"{prefix}_metadata.json", "application/json"),
     ):

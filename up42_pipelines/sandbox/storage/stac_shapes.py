@@ -53,7 +53,8 @@ QUERYABLES = {
     "title": "string",
     "tags": "array",
 }
-_COLORS = {"blue", "green", "red", "nir"}
+_COLORS = {"blue", "green", "red", "nir", "pan"}
+_DATA_TITLES = {"multispectral": "Multispectral data", "panchromatic": "Panchromatic data", None: "Vector data"}
 
 
 def landing_page(origin: str) -> dict[str, Any]:
@@ -190,8 +191,8 @@ def view(delivery: Delivery) -> dict[str, Any]:
 def _description(content: Mapping[str, Any]) -> str:
     if process := content.get("process"):
         return (
-            f"Result of {process}, made of {content['collection']} scene {content['scene_id']}. The sandbox computes"
-            " nothing: the raster is that of the input, unchanged."
+            f"Result of {process}, computed from {content['collection']} scene {content['scene_id']} by a toy algorithm"
+            " of the sandbox"
         )
     return f"{content['collection']} scene {content['scene_id']}, delivered as {content['product']}"
 
@@ -209,15 +210,8 @@ def _extensions(delivery: Delivery) -> list[str]:
 
 
 def _assets(content: Mapping[str, Any], files: Mapping[str, Row], origin: str) -> dict[str, Any]:
-    bands = [{"name": name, **({"common_name": name} if name in _COLORS else {})} for name in content["bands"]]
-    described: dict[str, dict[str, Any]] = {
-        "data": {
-            "title": "Multispectral data" if content["modality"] == "multispectral" else "Data",
-            "description": f"{content['product']} raster",
-            "roles": ["data", content["modality"]],
-            "gsd": content["gsd"],
-            "eo:bands": bands,
-        },
+    described = {
+        **{file["kind"]: _data_asset(content, file) for file in content["data"]},
         "thumbnail": {"title": "Preview", "description": "Preview", "roles": ["thumbnail", "overview"]},
         "metadata": {"title": "Metadata", "description": "Metadata of the delivery", "roles": ["metadata"]},
     }
@@ -228,6 +222,20 @@ def _assets(content: Mapping[str, Any], files: Mapping[str, Row], origin: str) -
             **description,
         }
         for kind, description in described.items()
+    }
+
+
+def _data_asset(content: Mapping[str, Any], file: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a raster, or the vectors that a process found."""
+    role, title = file["role"], _DATA_TITLES[file["role"]]
+    if role is None:
+        return {"title": title, "description": f"What {content['process']} found", "roles": ["data"]}
+    return {
+        "title": title,
+        "description": f"{content['product']} raster",
+        "roles": ["data", role],
+        "gsd": file["gsd"],
+        "eo:bands": [{"name": name, **({"common_name": name} if name in _COLORS else {})} for name in file["bands"]],
     }
 
 
@@ -243,9 +251,11 @@ def _up42_fields(delivery: Delivery) -> dict[str, Any]:
     product = {
         "up42-product:product_id": delivery.content["product_id"],
         "up42-product:collection_name": delivery.content["collection"],
-        "up42-product:data_type": "raster",
+        "up42-product:data_type": "vector" if delivery.content["modality"] is None else "raster",
         "up42-product:modality": delivery.content["modality"],
     }
+    if delivery.content["modality"] is None:
+        del product["up42-product:modality"]
     if delivery.job_id is None:
         del system["up42-system:job_id"]
     if delivery.order_id is None:

@@ -1,0 +1,1 @@
+"""What the processes make of their inputs: toy algorithms on real pixels."""
