@@ -9,11 +9,12 @@ import dagster as dg
 from up42_pipelines.lake.quality import Check, DeliveryRules, Finding, Severity
 
 _DESCRIPTIONS = {
-    Check.READABLE: "Every raster is a valid Cloud-Optimized GeoTIFF whose pixels were all read.",
+    Check.READABLE: "Every raster is a valid Cloud-Optimized GeoTIFF; every pixel and every feature was read.",
     Check.COVERAGE: "Valid pixels cover the part of the ordered area that UP42 announced.",
     Check.BANDS: "Number of bands and sample types are those of the data product.",
     Check.NODATA: "No raster is (almost) only nodata.",
     Check.CLOUD: "The stated cloud cover is within what was ordered.",
+    Check.GEOMETRIES: "Every geometry of detected features is valid (OGC Simple Features).",
     Check.CHECKSUM: "Every file was verified by a checksum of the server, not only by its length.",
     Check.COMPLETE: "Everything that was delivered is in the lake.",
 }
@@ -67,7 +68,7 @@ def check_results(
 
 def _finding(check: Check, rules: DeliveryRules, problem: str = "") -> Finding:
     """What landing itself finds out."""
-    detail = problem or "Every raster is a valid COG; its pixels were read."
+    detail = problem or "Every raster is a valid COG; every pixel and every feature was read."
     return Finding(check=check, passed=not problem, severity=rules.severity(check), detail=detail)
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from up42_pipelines.lake.archives.limits import UnpackLimits
-    from up42_pipelines.lake.content import COG_MEDIA_TYPE
+    from up42_pipelines.lake.content import COG_MEDIA_TYPE, PARQUET_MEDIA_TYPE
     from up42_pipelines.lake.events import AssetLanded, AssetProgress, AssetSkipped, AssetStarted, LandingEvent
     from up42_pipelines.lake.journal import Journal, Version
-    from up42_pipelines.lake.landing.land import LandedItem, LandingOptions, land_item
+    from up42_pipelines.lake.landing.land import land_item
+    from up42_pipelines.lake.landing.records import LandedItem, LandingOptions
     from up42_pipelines.lake.names import safe_name
     from up42_pipelines.lake.quality import Check, DeliveryRules, Finding, Severity
     from up42_pipelines.lake.rasters.cog import ensure_cog
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from up42_pipelines.lake.transfer.partial import Received
     from up42_pipelines.lake.transfer.patience import Patience
     from up42_pipelines.lake.transfer.stream import Streamed, stream
+    from up42_pipelines.lake.vectors.reading import read_features
+    from up42_pipelines.lake.vectors.records import VectorInfo
+    from up42_pipelines.lake.vectors.worker import VectorWorker
 
 _HOMES = {
     "COG_MEDIA_TYPE": "content",
@@ -50,10 +54,11 @@ _HOMES = {
     "Lake": "store",
     "Landed": "rasters.records",
     "LandedAsset": "stac.item",
-    "LandedItem": "landing.land",
+    "LandedItem": "landing.records",
     "LandingEvent": "events",
-    "LandingOptions": "landing.land",
+    "LandingOptions": "landing.records",
     "Limits": "transfer.delivery",
+    "PARQUET_MEDIA_TYPE": "content",
     "Patience": "transfer.patience",
     "RasterInfo": "rasters.records",
     "RasterWorker": "rasters.worker",
@@ -61,6 +66,8 @@ _HOMES = {
     "Severity": "quality",
     "Streamed": "transfer.stream",
     "UnpackLimits": "archives.limits",
+    "VectorInfo": "vectors.records",
+    "VectorWorker": "vectors.worker",
     "Version": "journal",
     "Wanted": "transfer.file_transfer",
     "collection_folder": "stac.catalog",
@@ -73,6 +80,7 @@ _HOMES = {
     "lake_item": "stac.item",
     "land_item": "landing.land",
     "quicklook_png": "rasters.quicklook",
+    "read_features": "vectors.reading",
     "read_item": "stac.catalog",
     "read_withheld": "stac.catalog",
     "safe_name": "names",
@@ -84,6 +92,7 @@ _HOMES = {
 
 __all__ = [
     "COG_MEDIA_TYPE",
+    "PARQUET_MEDIA_TYPE",
     "AssetLanded",
     "AssetProgress",
     "AssetSkipped",
@@ -106,6 +115,8 @@ __all__ = [
     "Severity",
     "Streamed",
     "UnpackLimits",
+    "VectorInfo",
+    "VectorWorker",
     "Version",
     "Wanted",
     "collection_folder",
@@ -118,6 +129,7 @@ __all__ = [
     "lake_item",
     "land_item",
     "quicklook_png",
+    "read_features",
     "read_item",
     "read_withheld",
     "safe_name",

@@ -12,8 +12,10 @@ import pystac
 from up42_pipelines.errors import InvalidDelivery
 from up42_pipelines.lake.rasters.formats import raster_format
 from up42_pipelines.lake.transfer.partial import Received
+from up42_pipelines.lake.vectors.formats import vector_format
 
 COG_MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
+PARQUET_MEDIA_TYPE = "application/vnd.apache.parquet"
 
 _RASTER_TYPES = frozenset(
     {"image/tiff", "image/tif", "image/geotiff", "image/vnd.stac.geotiff", "image/jp2", "image/jpx"}
@@ -24,11 +26,16 @@ _ARCHIVE_TYPES = frozenset(
     for name in ("zip", "x-zip-compressed", "gzip", "x-gzip", "x-tar", "x-gtar", "x-compressed-tar", "x-7z-compressed")
 )
 _ARCHIVE_SUFFIXES = frozenset({".zip", ".gz", ".tgz", ".tar", ".7z"})
-# Types that say themselves that the asset is no raster, even with the role "data": vectors, tables, documents.
-_DOCUMENT_TYPES = frozenset({"application/json", "application/geo+json", "application/xml", "application/pdf"})
+_VECTOR_TYPES = frozenset({"application/geo+json", "application/vnd.geo+json", "application/geopackage+sqlite3"})
+_VECTOR_SUFFIXES = frozenset({".geojson", ".gpkg"})
+# Types that say themselves that the asset is no raster, even with the role "data": tables, documents.
+_DOCUMENT_TYPES = frozenset({"application/json", "application/xml", "application/pdf", PARQUET_MEDIA_TYPE})
+# Types that say nothing of what is in the file.
+_VAGUE_TYPES = frozenset({None, "application/json", "application/octet-stream"})
 _SUFFIX_OF = {
     "application/json": ".json",
     "application/geo+json": ".geojson",
+    "application/geopackage+sqlite3": ".gpkg",
     "application/xml": ".xml",
     "text/xml": ".xml",
     "text/plain": ".txt",
@@ -41,6 +48,7 @@ _BEGINNINGS: dict[str, tuple[bytes, ...]] = {
     "image/png": (b"\x89PNG\r\n\x1a\n",),
     "application/json": (b"{", b"["),
     "application/geo+json": (b"{",),
+    "application/geopackage+sqlite3": (b"SQLite format 3\0",),
     "application/xml": (b"<",),
     "text/xml": (b"<",),
 }
@@ -50,21 +58,37 @@ class Kind(Enum):
     """How an asset is landed."""
 
     RASTER = "raster"
+    VECTOR = "vector"
     ARCHIVE = "archive"
     FILE = "file"
 
 
 def kind_of(asset: pystac.Asset) -> Kind:
-    """How to land an asset, by its media type, its roles, and the ending of its href when it has no type."""
+    """How to land an asset, by its media type, its roles, and the ending of its href when it has no type.
+
+    Features with other roles than `data` (an outline among the metadata, say) stay as they are.
+    """
     media_type = media_type_of(asset)
     suffix = PurePosixPath(urlsplit(asset.href).path).suffix.lower() if media_type is None else ""
     if media_type in _RASTER_TYPES or suffix in _RASTER_SUFFIXES:
         return Kind.RASTER
     if media_type in _ARCHIVE_TYPES or suffix in _ARCHIVE_SUFFIXES:
         return Kind.ARCHIVE
+    if media_type in _VECTOR_TYPES or suffix in _VECTOR_SUFFIXES:
+        return Kind.VECTOR if "data" in (asset.roles or ["data"]) else Kind.FILE
     if "data" in (asset.roles or []) and not (media_type in _DOCUMENT_TYPES or (media_type or "").startswith("text/")):
         return Kind.RASTER
     return Kind.FILE
+
+
+def kind_by_content(asset: pystac.Asset, path: Path) -> Kind:
+    """How to land an asset that has arrived: the same, unless its type says nothing, and its first bytes do."""
+    kind, media_type = kind_of(asset), media_type_of(asset)
+    if kind not in (Kind.RASTER, Kind.FILE) or media_type not in _VAGUE_TYPES:
+        return kind
+    if media_type is None and raster_format(path) is not None:
+        return Kind.RASTER
+    return Kind.VECTOR if "data" in (asset.roles or []) and vector_format(path) is not None else kind
 
 
 def media_type_of(asset: pystac.Asset) -> str | None:
@@ -91,11 +115,6 @@ def check_content(path: Path, media_type: str | None) -> None:
     expected = _BEGINNINGS.get(media_type or "", ())
     if expected and not (head if (media_type or "").startswith("image/") else textual).startswith(expected):
         raise InvalidDelivery(f"The file is not {media_type}: it starts with {head[:40]!r}.")
-
-
-def is_raster(path: Path) -> bool:
-    """Whether the bytes begin like a raster format that can be landed."""
-    return raster_format(path) is not None
 
 
 def check_announced(asset: pystac.Asset, received: Received) -> None:

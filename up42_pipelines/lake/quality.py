@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from up42_pipelines.lake.archives.entries import OF_A_FILE_MANAGER, OF_MACOS
 from up42_pipelines.lake.content import COG_MEDIA_TYPE
 from up42_pipelines.lake.products.recognise import AUXILIARY
+from up42_pipelines.lake.stac.assets import INVALID_GEOMETRIES, WITHOUT_GEOMETRY
 from up42_pipelines.lake.stac.item import ARCHIVE_OF_THE_SAME, LEFT_OUT, SENSOR_GEOMETRY, VERIFIED_BY
 
 # Reasons to leave a file out of the lake that take nothing from the delivery.
@@ -28,6 +29,7 @@ class Check(StrEnum):
     BANDS = "bands_as_ordered"
     NODATA = "nodata_share"
     CLOUD = "cloud_cover_as_ordered"
+    GEOMETRIES = "valid_geometries"
     CHECKSUM = "checksums_verified"
     COMPLETE = "delivery_is_complete"
 
@@ -45,6 +47,7 @@ _SEVERITIES = {
     Check.BANDS: Severity.ERROR,
     Check.NODATA: Severity.ERROR,
     Check.CLOUD: Severity.WARN,
+    Check.GEOMETRIES: Severity.WARN,
     Check.CHECKSUM: Severity.WARN,
     Check.COMPLETE: Severity.WARN,
 }
@@ -121,6 +124,7 @@ def judge(
         (Check.BANDS, _bands(rasters, rules)),
         (Check.NODATA, _nodata(rasters, rules)),
         (Check.CLOUD, _cloud(item, rules)),
+        (Check.GEOMETRIES, _geometries(item)),
         (Check.CHECKSUM, _checksums(item)),
         (Check.COMPLETE, _completeness(item)),
     )
@@ -136,6 +140,9 @@ _Outcome = tuple[str, str, dict[str, Any]]
 """What is wrong (empty when nothing is), what to say when nothing is, what was measured."""
 
 
+_NO_RASTERS = "It has no rasters."
+
+
 def _coverage(
     item: Mapping[str, Any],
     rasters: Mapping[str, Mapping[str, Any]],
@@ -143,6 +150,8 @@ def _coverage(
     announced: Mapping[str, Any] | None,
     ordered: Mapping[str, Any] | None,
 ) -> _Outcome:
+    if not rasters:
+        return "", _NO_RASTERS, {}
     unplaced = sorted(key for key, asset in rasters.items() if not _has_place(asset))
     if unplaced:
         return f"No place on Earth: {', '.join(unplaced)}.", "", {"unplaced": unplaced}
@@ -181,7 +190,8 @@ def _bands(rasters: Mapping[str, Mapping[str, Any]], rules: DeliveryRules) -> _O
         for key, found in sorted(types.items())
         if rules.data_types and not set(found) <= set(rules.data_types)
     ]
-    return " ".join(problems), "Bands and sample types are as expected.", {"bands": counts, "data_types": types}
+    fine = "Bands and sample types are as expected." if rasters else _NO_RASTERS
+    return " ".join(problems), fine, {"bands": counts, "data_types": types} if rasters else {}
 
 
 def _nodata(rasters: Mapping[str, Mapping[str, Any]], rules: DeliveryRules) -> _Outcome:
@@ -195,7 +205,8 @@ def _nodata(rasters: Mapping[str, Mapping[str, Any]], rules: DeliveryRules) -> _
         for key, share in sorted(shares.items())
         if share > rules.max_nodata_percent
     ]
-    return " ".join(problems), "The share of nodata is acceptable.", {"nodata_percent": shares}
+    fine = "The share of nodata is acceptable." if rasters else _NO_RASTERS
+    return " ".join(problems), fine, {"nodata_percent": shares} if rasters else {}
 
 
 def _is_measured(band: Mapping[str, Any]) -> bool:
@@ -210,6 +221,27 @@ def _cloud(item: Mapping[str, Any], rules: DeliveryRules) -> _Outcome:
     sentence = f"{cover:g} % cloud cover."
     beyond = limit is not None and cover > limit
     return f"{sentence} At most {limit:g} % were ordered." if beyond else "", sentence, {"cloud_cover_percent": cover}
+
+
+def _geometries(item: Mapping[str, Any]) -> _Outcome:
+    tables = {key: asset for key, asset in item["assets"].items() if INVALID_GEOMETRIES in asset}
+    if not tables:
+        return "", "It has no features.", {}
+    figures = {
+        key: {
+            "features": asset["table:row_count"],
+            "invalid": asset[INVALID_GEOMETRIES],
+            "without_geometry": asset.get(WITHOUT_GEOMETRY, 0),
+        }
+        for key, asset in tables.items()
+    }
+    problems = [
+        f"{found['invalid']} geometries of {key} are not valid (they cross themselves, say); kept as delivered."
+        for key, found in sorted(figures.items())
+        if found["invalid"]
+    ]
+    total = sum(found["features"] for found in figures.values())
+    return " ".join(problems), f"All of {total} features are valid.", {"features": figures}
 
 
 def _checksums(item: Mapping[str, Any]) -> _Outcome:

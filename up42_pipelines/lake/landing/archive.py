@@ -1,4 +1,4 @@
-"""An archive as delivered: unpacked, understood, and its rasters and papers made files of the item."""
+"""An archive as delivered: unpacked, understood, and its rasters, features and papers made files of the item."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def land_archive(
         files: of the item.
         origin: of the archive, and so of all that is in it.
         limits: on what is unpacked.
-        tell: is given the key of each raster before it is made.
+        tell: is given the key of each raster, and of each file of features, before it is made.
 
     Raises:
-        InvalidDelivery: it is hostile, damaged or incomplete, or holds no raster.
+        InvalidDelivery: it is hostile, damaged or incomplete, or holds neither rasters nor features.
         LakeError: there is no room for it.
     """
     folder = archive.with_name(f"{archive.name}.unpacked")
@@ -67,6 +67,10 @@ def land_archive(
                     "gsd_m": raster.gsd_m,
                     "bands": [asdict(band) for band in raster.bands],
                 }
+            for vectors in product.vectors:
+                tell(vectors.key)
+                files.add_vectors(vectors.key, vectors.member.path, origin)
+                announced[vectors.key] = {"title": vectors.title, "roles": ("data",)}
         left_out = {str(name): reason for name, reason in unpacked.left_out.items() if reason != FOLDER}
         left_out |= contents.left_out
         for document in (*(paper for product in contents.products for paper in product.documents), *contents.documents):

@@ -1,4 +1,4 @@
-"""From verified bytes to files that only have to be published: rasters as COGs, everything else as it is."""
+"""From verified bytes to files that only have to be published: COGs, GeoParquet, and everything else as it is."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path, PurePosixPath
 
 from up42_pipelines.errors import InvalidDelivery
 from up42_pipelines.lake.archives.unpack import Member
-from up42_pipelines.lake.content import COG_MEDIA_TYPE, check_content, suffix_of
+from up42_pipelines.lake.content import COG_MEDIA_TYPE, PARQUET_MEDIA_TYPE, check_content, suffix_of
 from up42_pipelines.lake.landing.names import FileNames
 from up42_pipelines.lake.products.documents import media_type as type_by_content
 from up42_pipelines.lake.rasters.source import RasterSource
 from up42_pipelines.lake.rasters.worker import RasterWorker
 from up42_pipelines.lake.stac.assets import LandedAsset, Quicklook
 from up42_pipelines.lake.transfer.checksums import sha256_of
+from up42_pipelines.lake.vectors.worker import VectorWorker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class Files:
     Args:
         staging: where they are made.
         rasters: what opens untrusted rasters.
+        vectors: what opens untrusted features.
         names: of the item's files.
         warp_to: CRS for rasters in sensor geometry; None keeps them as they are.
 
@@ -45,8 +47,11 @@ class Files:
         quicklook: PNG of the raster that shows most.
     """
 
-    def __init__(self, staging: Path, rasters: RasterWorker, names: FileNames, *, warp_to: str | None) -> None:
-        self.staging, self._rasters, self._names, self._warp_to = staging, rasters, names, warp_to
+    def __init__(
+        self, staging: Path, rasters: RasterWorker, vectors: VectorWorker, names: FileNames, *, warp_to: str | None
+    ) -> None:
+        self.staging, self._rasters, self._vectors, self._names = staging, rasters, vectors, names
+        self._warp_to = warp_to
         self.landed: dict[str, LandedAsset] = {}
         self.quicklook: bytes | None = None
         self._shown: tuple[int, int, str] | None = None
@@ -78,6 +83,29 @@ class Files:
             encoding=asdict(made.encoding),
             resampled_to=made.resampled_to,
             notes=made.notes,
+        )
+        self.landed[key] = file
+        return file
+
+    def add_vectors(self, key: str, path: Path, origin: Origin) -> LandedAsset:
+        """Make GeoParquet of features.
+
+        Raises:
+            InvalidDelivery: it holds none, or not all of them can be read.
+            LakeError: it cannot be written.
+        """
+        name = self._names.new(key, ".parquet")
+        target = self.staging / name
+        made = self._vectors.land(path, target)
+        file = LandedAsset(
+            file_name=name,
+            size=target.stat().st_size,
+            sha256=sha256_of(target),
+            media_type=PARQUET_MEDIA_TYPE,
+            source_href=origin.href,
+            vectors=made,
+            kept=False,
+            verified_by=origin.verified_by,
         )
         self.landed[key] = file
         return file

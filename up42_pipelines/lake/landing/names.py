@@ -7,7 +7,11 @@ from collections.abc import Iterable
 
 from up42_pipelines.lake.names import safe_name
 
-_RASTER_SUFFIXES = frozenset({"tif", "tiff", "jp2", "ntf", "xml", "dim"})
+# Endings that a name loses when its file becomes another one.
+_REPLACED = {
+    ".tif": frozenset({"tif", "tiff", "jp2", "ntf", "xml", "dim"}),
+    ".parquet": frozenset({"geojson", "json", "gpkg"}),
+}
 
 
 class FileNames:
@@ -28,8 +32,8 @@ class FileNames:
         """A file name for an asset key: safe, with the suffix of its format, used by no other file of the item."""
         name = safe_name(key)
         stem, dot, ending = name.rpartition(".")
-        if suffix == ".tif":
-            name = f"{stem if dot and ending.lower() in _RASTER_SUFFIXES else name}{suffix}"
+        if suffix in _REPLACED:
+            name = f"{stem if dot and ending.lower() in _REPLACED[suffix] else name}{suffix}"
         elif suffix and not dot:
             name += suffix
         if name.casefold() in self._taken:

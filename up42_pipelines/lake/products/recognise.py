@@ -14,8 +14,17 @@ from up42_pipelines.lake.products.job_result import recognise_job_result
 from up42_pipelines.lake.products.landsat import recognise_landsat
 from up42_pipelines.lake.products.palsar import recognise_palsar
 from up42_pipelines.lake.products.planet import recognise_planet
-from up42_pipelines.lake.products.records import Contents, Document, Member, Problem, Product, ProductRaster
+from up42_pipelines.lake.products.records import (
+    Contents,
+    Document,
+    Member,
+    Problem,
+    Product,
+    ProductRaster,
+    ProductVectors,
+)
 from up42_pipelines.lake.products.safe import recognise_safe
+from up42_pipelines.lake.vectors.formats import vector_format
 
 # In this order: a file that one has claimed is not shown to the next. Planet's manifest comes first, because it vouches
 # for each byte; what is left is taken for plain rasters.
@@ -52,6 +61,8 @@ def recognise(members: Iterable[Member]) -> Contents:
         found += recognised
         free = free.difference(*(one.claimed for one in recognised))
     plain = _plain(delivery, free)
+    if plain is None and not any(one.product.rasters or one.product.problems for one in found):
+        plain = _features(delivery, free)
     if plain is not None:
         found.append(plain)
         free -= plain.claimed
@@ -91,6 +102,26 @@ def _plain(delivery: Delivery, free: frozenset[PurePosixPath]) -> Recognised | N
     )
 
 
+def _features(delivery: Delivery, free: frozenset[PurePosixPath]) -> Recognised | None:
+    """Every file of features, told by its content: what a delivery without a raster is about."""
+    members = [member for member in delivery.members if member.name in free and vector_format(member.path)]
+    if not members:
+        return None
+    folder = _common_folder([member.name for member in members])
+    return Recognised(
+        product=Product(
+            kind="plain",
+            name=members[0].name.stem if len(members) == 1 else folder.name or "features",
+            vectors=tuple(
+                ProductVectors(key=asset_key(member.name.stem), member=member, title=member.name.name)
+                for member in members
+            ),
+        ),
+        folder=folder,
+        claimed=frozenset(member.name for member in members),
+    )
+
+
 def _impostors(delivery: Delivery, free: frozenset[PurePosixPath]) -> tuple[Problem, ...]:
     """Files of no format's metadata that are named like rasters and are none."""
     problems = []
@@ -127,6 +158,7 @@ def _papers(
     papers: dict[int, list[Document]] = {}
     loose, left_out = [], {}
     placed = {document.member.name for one in found for document in one.product.documents}
+    placed |= {vectors.member.name for one in found for vectors in one.product.vectors}
     for member in delivery.members:
         if member.name not in free:
             if member.name not in placed and delivery.raster_format(member) is None:
@@ -156,6 +188,7 @@ def _roles(member: Member, kind: str) -> tuple[str, ...]:
 def _with_unique_keys(products: list[Product]) -> tuple[Product, ...]:
     """No two assets of a delivery with one key: those that would have get the name of their file, or else a number."""
     counts = Counter(raster.key for one in products for raster in one.rasters)
+    counts.update(vectors.key for one in products for vectors in one.vectors)
     counts.update(document.key for one in products for document in one.documents)
     taken: set[str] = set()
 
@@ -169,6 +202,7 @@ def _with_unique_keys(products: list[Product]) -> tuple[Product, ...]:
         replace(
             one,
             rasters=tuple(replace(raster, key=unique(raster.key, raster.source.path)) for raster in one.rasters),
+            vectors=tuple(replace(vectors, key=unique(vectors.key, vectors.member.name)) for vectors in one.vectors),
             documents=tuple(
                 replace(document, key=unique(document.key, document.member.name)) for document in one.documents
             ),
@@ -180,6 +214,7 @@ def _with_unique_keys(products: list[Product]) -> tuple[Product, ...]:
 def _unique(documents: list[Document], products: tuple[Product, ...]) -> tuple[Document, ...]:
     """Keys of loose documents, apart from those of the products."""
     taken = {raster.key.lower() for one in products for raster in one.rasters}
+    taken |= {vectors.key.lower() for one in products for vectors in one.vectors}
     taken |= {document.key.lower() for one in products for document in one.documents}
     return tuple(replace(document, key=_free_key(document.key, taken)) for document in documents)
 
@@ -195,8 +230,8 @@ def _free_key(wanted: str, taken: set[str]) -> str:
 
 
 def _no_imagery(contents: Contents, members: int) -> tuple[Problem, ...]:
-    rasters = any(one.rasters for one in contents.products)
+    there = any(one.rasters or one.vectors for one in contents.products)
     blamed = any(one.severity != "warning" for one in contents.all_problems)
-    if rasters or blamed:
+    if there or blamed:
         return ()
     return (Problem(severity="incomplete", subject="the delivery", message=f"no imagery found in {members} files"),)

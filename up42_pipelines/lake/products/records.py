@@ -142,6 +142,21 @@ class ProductRaster:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProductVectors:
+    """A file of features to land, where there are no rasters.
+
+    Attributes:
+        key: of the STAC asset; unique in the delivery, and fit to be a file name.
+        member: the file.
+        title: for people.
+    """
+
+    key: str
+    member: Member
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """A file to land as it is, beside the rasters.
 
@@ -166,6 +181,7 @@ class Product:
         kind: whose format.
         name: in the provider's words.
         rasters: what is safe and whole enough to open.
+        vectors: files of features.
         documents: what lies beside them.
         facts: about the scene.
         problems: what is wrong with it.
@@ -174,6 +190,7 @@ class Product:
     kind: Kind
     name: str
     rasters: tuple[ProductRaster, ...] = ()
+    vectors: tuple[ProductVectors, ...] = ()
     documents: tuple[Document, ...] = ()
     facts: SceneFacts = field(default_factory=SceneFacts)
     problems: tuple[Problem, ...] = ()

@@ -10,6 +10,7 @@ from itertools import zip_longest
 from typing import Any
 
 from up42_pipelines.lake.rasters.records import RasterInfo
+from up42_pipelines.lake.vectors.records import VectorInfo
 
 # Our own fields. SOURCE_HREF is how a later run recognises what it has already.
 SOURCE_HREF = "up42-pipelines:source_href"
@@ -20,10 +21,14 @@ ENCODING = "up42-pipelines:encoding"
 NOTES = "up42-pipelines:notes"
 VALID_FOOTPRINT = "up42-pipelines:valid_footprint"
 QUICKLOOK_OF = "up42-pipelines:quicklook_of"
+OUTLINE = "up42-pipelines:outline"
+INVALID_GEOMETRIES = "up42-pipelines:invalid_geometries"
+WITHOUT_GEOMETRY = "up42-pipelines:without_geometry"
 
 KEPT = "Kept as delivered."
 RESAMPLED = "Resampled to"
 CONVERTED = "Converted without loss to a Cloud-Optimized GeoTIFF."
+TABLED = "Converted to GeoParquet"
 
 _COMPLEX = {"complex_int16": "cint16", "complex_int32": "cint32", "complex64": "cfloat32", "complex128": "cfloat64"}
 _EO_FIELDS = ("common_name", "center_wavelength", "full_width_half_max", "solar_illumination")
@@ -61,6 +66,7 @@ class LandedAsset:
         media_type: of the file as it is now; None when unknown.
         source_href: where it came from, without query (see `item.without_query`).
         raster: its description, when it is a raster.
+        vectors: their description, when it holds features.
         kept: True when these are the delivered bytes.
         verified_by: what the download was compared with: `crc32c`, `md5`, `length`; None when it is not known.
         statistics: of the valid pixels, one mapping per band with any of `minimum`, `maximum`, `mean`, `stddev`,
@@ -80,6 +86,7 @@ class LandedAsset:
     media_type: str | None
     source_href: str
     raster: RasterInfo | None = None
+    vectors: VectorInfo | None = None
     kept: bool = True
     verified_by: str | None = None
     statistics: tuple[Mapping[str, float | None], ...] = ()
@@ -96,7 +103,7 @@ def describe_asset(announced: Mapping[str, Any], file: LandedAsset) -> dict[str,
     """STAC asset of a landed file.
 
     A raster's projection and bands are the measured ones; announced bands keep their names and colours if there are as
-    many. Whatever else the source says stays.
+    many. Projection and table of features are the measured ones too. Whatever else the source says stays.
     """
     asset = {**migrated(announced), "href": f"./{file.file_name}"}
     if file.media_type:
@@ -105,6 +112,13 @@ def describe_asset(announced: Mapping[str, Any], file: LandedAsset) -> dict[str,
     asset[SOURCE_HREF] = file.source_href
     if file.verified_by:
         asset[VERIFIED_BY] = file.verified_by
+    if file.vectors is not None:
+        asset = {name: value for name, value in asset.items() if not name.startswith(("proj:", "table:"))}
+        asset["roles"] = asset.get("roles") or ["data"]
+        asset |= _table(file.vectors)
+        asset["processing:lineage"] = _lineage(file)
+        if file.vectors.notes:
+            asset[NOTES] = list(file.vectors.notes)
     if file.raster is not None:
         bands = asset.pop("bands", [])
         asset = {name: value for name, value in asset.items() if not name.startswith("proj:")}
@@ -123,6 +137,12 @@ def describe_asset(announced: Mapping[str, Any], file: LandedAsset) -> dict[str,
 
 
 def _lineage(file: LandedAsset) -> str:
+    if file.vectors is not None:
+        features = file.vectors
+        parts = [f"{TABLED} from {features.source_format}: {features.rows} features."]
+        if features.invalid:
+            parts.append(f"{features.invalid} geometries are not valid, and are kept as delivered.")
+        return " ".join([*parts, *features.notes])
     if file.resampled_to:
         return f"{RESAMPLED} {file.resampled_to}, and written as a Cloud-Optimized GeoTIFF."
     return KEPT if file.kept else CONVERTED
@@ -134,10 +154,12 @@ def whole_lineage(assets: Mapping[str, Mapping[str, Any]]) -> str:
     converted = sorted(key for key, lineage in said.items() if lineage == CONVERTED)
     resampled = sorted(key for key, lineage in said.items() if lineage.startswith(RESAMPLED))
     parts = [f"{CONVERTED[:-1]}: {', '.join(converted)}."] if converted else []
+    tabled = sorted(key for key, lineage in said.items() if lineage.startswith(TABLED))
     parts += [f"Resampled: {', '.join(resampled)}."] if resampled else []
+    parts += [f"{TABLED}: {', '.join(tabled)}."] if tabled else []
     if not parts:
         return f"Delivered by UP42. {KEPT}"
-    rest = [] if len(converted) + len(resampled) == len(said) else ["Everything else kept as delivered."]
+    rest = [] if len(converted) + len(resampled) + len(tabled) == len(said) else ["Everything else kept as delivered."]
     return " ".join(["Delivered by UP42.", *parts, *rest])
 
 
@@ -203,6 +225,29 @@ def _projection(raster: RasterInfo) -> dict[str, Any]:
         fields["proj:bbox"] = list(raster.bounds)
     elif raster.has_gcps or raster.has_rpcs:
         fields[SENSOR_GEOMETRY] = True
+    return fields
+
+
+def _table(features: VectorInfo) -> dict[str, Any]:
+    """Fields of the table extension 1.2 (https://github.com/stac-extensions/table), and of the projection extension."""
+    fields: dict[str, Any] = {
+        "table:row_count": features.rows,
+        "table:columns": [
+            {"name": one.name, "type": one.type, **({"description": one.description} if one.description else {})}
+            for one in features.columns
+        ],
+        "table:primary_geometry": features.geometry_column,
+        "proj:code": features.crs_code,
+        INVALID_GEOMETRIES: features.invalid,
+    }
+    if features.crs_code is None and features.crs_wkt is not None:
+        fields["proj:wkt2"] = features.crs_wkt
+    if features.bounds is not None:
+        fields["proj:bbox"] = list(features.bounds)
+    if features.without_geometry:
+        fields[WITHOUT_GEOMETRY] = features.without_geometry
+    if features.outline_4326 is not None:
+        fields[OUTLINE] = features.outline_4326
     return fields
 
 

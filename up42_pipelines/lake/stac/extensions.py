@@ -15,6 +15,7 @@ ORDER_EXTENSION = "https://stac-extensions.github.io/order/v1.1.0/schema.json"
 PROCESSING_EXTENSION = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 PROJECTION_EXTENSION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 RASTER_EXTENSION = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
+TABLE_EXTENSION = "https://stac-extensions.github.io/table/v1.2.0/schema.json"
 # The source's extensions that its own fields violate; the fields stay.
 UNDECLARED = "up42-pipelines:undeclared_extensions"
 # Properties of the source that violate an extension which the lake writes itself.
@@ -28,6 +29,7 @@ _WRITTEN = {
     "processing": PROCESSING_EXTENSION,
     "proj": PROJECTION_EXTENSION,
     "raster": RASTER_EXTENSION,
+    "table": TABLE_EXTENSION,
 }
 # eo 2.0 has no `eo:bands`, and a range for these; its schema is not vendored.
 _PERCENT = ("eo:cloud_cover", "eo:snow_cover")

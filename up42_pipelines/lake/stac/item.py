@@ -21,6 +21,7 @@ from shapely.geometry import mapping, shape
 import up42_pipelines
 from up42_pipelines.errors import InvalidDelivery
 from up42_pipelines.lake.stac.assets import (
+    OUTLINE,
     QUICKLOOK_OF,
     SENSOR_GEOMETRY,
     SOURCE_HREF,
@@ -103,7 +104,8 @@ def lake_item(
     Every property of the source stays, UP42's `up42-*` among them; `created` and `updated` are the source's, so that
     landing the same files again gives the same item. Assets get relative hrefs and what was measured: file, projection
     and raster extensions, statistics. The geometry is the footprint of the valid pixels when every raster has one,
-    else the source's, else a raster's outline. A bbox that misses part of the geometry is made anew.
+    else the source's, else a raster's outline, else that of the features. A bbox that misses part of the geometry is
+    made anew.
 
     Args:
         source: UP42's item; earlier STAC versions are migrated to 1.1.
@@ -258,7 +260,7 @@ def _properties(
 
 
 def _place(document: dict[str, Any], landed: Mapping[str, LandedAsset]) -> None:
-    """Geometry and bbox: of the valid pixels, else the source's, else of the first raster that has one."""
+    """Geometry and bbox: of the valid pixels, else the source's, else of the first raster or features that have one."""
     rasters = [asset for asset in document["assets"].values() if "proj:shape" in asset and _is_imagery(asset)]
     footprints = [asset.get(VALID_FOOTPRINT) for asset in rasters]
     if footprints and all(footprints):
@@ -272,6 +274,9 @@ def _place(document: dict[str, Any], landed: Mapping[str, LandedAsset]) -> None:
             if file.raster is not None and file.raster.bbox is not None:
                 document["geometry"], document["bbox"] = file.raster.footprint_4326, list(file.raster.bbox)
                 return
+        outlines = [asset[OUTLINE] for asset in document["assets"].values() if OUTLINE in asset]
+        if outlines:
+            document["geometry"], document["bbox"] = outlines[0], _bbox(outlines[0])
     elif not document.get("bbox"):
         # A geometry that cannot be read is left for the schema to refuse.
         with suppress(LookupError, TypeError, ValueError, AttributeError):

@@ -1,0 +1,1 @@
+"""Features from strangers (GeoJSON, GeoPackage): read without trust, and written as GeoParquet."""
