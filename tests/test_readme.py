@@ -27,6 +27,18 @@ def test_the_pipeline_defines_what_the_text_says(tmp_path, monkeypatch):
     assert [sensor.name for sensor in repository.sensor_defs] == ["harbours_order_status_sensor"]
 
 
+def test_the_workflow_defines_what_the_text_says(tmp_path, monkeypatch):
+    (tmp_path / "aois").mkdir()
+    (tmp_path / "aois" / "berlin.geojson").write_bytes((PROJECT / "assets_defs/aois/berlin.geojson").read_bytes())
+    workflow = next(block for block in PYTHON if "build_workflow" in block)
+    (tmp_path / "block.py").write_text(PYTHON[0] + workflow)
+    monkeypatch.chdir(tmp_path)
+    repository = runpy.run_path("block.py")["defs"].get_repository_def()
+    collecting = {f"enhance_{step}_collect" for step in ("sharp", "colour", "buildings")}
+    assert {"enhance_start", "enhance_dry_run"} | collecting <= {job.name for job in repository.get_all_jobs()}
+    assert "enhance_job_status_sensor" in {sensor.name for sensor in repository.sensor_defs}
+
+
 def test_the_client_does_what_the_text_says(sandbox, capsys):
     at_home = f'Hosts.of(api_url="{sandbox.url}")'
     block = next(block for block in PYTHON if "Up42Client" in block)
@@ -43,7 +55,7 @@ def test_the_commands_exist():
 @pytest.mark.parametrize("target", ["demo", "dev"])
 def test_make_gives_the_command_line_what_it_takes(target):
     said = subprocess.run(
-        ["make", "--just-print", target, "IMAGERY=docs", "PORT=3001"],
+        ["make", "--just-print", target, "IMAGERY=docs", "PORT=3001", "WHAT=processing"],
         cwd=PROJECT,
         capture_output=True,
         text=True,
