@@ -6,7 +6,8 @@ therefore done by the runs, and the events are observations. (Check evaluations 
 one without a run only once per check and partition, and a second one makes every further tick fail.)
 """
 
+from up42_pipelines.sensors.jobs import job_status_sensor
 from up42_pipelines.sensors.orders import order_status_sensor
 from up42_pipelines.sensors.ticks import ACTIVE
 
-__all__ = ["ACTIVE", "order_status_sensor"]
+__all__ = ["ACTIVE", "job_status_sensor", "order_status_sensor"]

@@ -13,7 +13,7 @@ from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_o
 from up42_pipelines.ordering.keys import OrderTags, pipeline_tag
 from up42_pipelines.ordering.watching import WatchCursor, changed_at
 from up42_pipelines.resources import Up42Resource
-from up42_pipelines.sensors.ticks import MAX_EVENTS, MAX_RUN_REQUESTS, TICK_BUDGET_S, busy_partitions
+from up42_pipelines.sensors.ticks import MAX_EVENTS, MAX_RUN_REQUESTS, TICK_BUDGET_S, busy_partitions, run_key
 
 FORGET_AFTER = timedelta(days=7)
 """An order that has not changed for so long is not looked at any more: what has not come by then needs a person."""
@@ -129,7 +129,7 @@ class _Tick:
 
     def _request(self, partition: str, news: set[str]) -> dg.RunRequest:
         return dg.RunRequest(
-            run_key=",".join(sorted(news)),
+            run_key=run_key(news),
             partition_key=partition,
             tags={"up42/pipeline": self._pipeline.name, "up42/orders": str(len(news))},
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import hashlib
+from collections.abc import Collection, Iterable
 
 import dagster as dg
 
@@ -23,6 +24,8 @@ ACTIVE = (
     dg.DagsterRunStatus.STARTED,
 )
 
+_LONGEST_RUN_KEY = 1000
+
 
 def busy_partitions(instance: dg.DagsterInstance, jobs: Collection[str]) -> frozenset[str]:
     """Partitions with a run of these jobs on its way: a second one beside it would fetch the same files twice."""
@@ -30,3 +33,12 @@ def busy_partitions(instance: dg.DagsterInstance, jobs: Collection[str]) -> froz
     return frozenset(
         run.tags[PARTITION_TAG] for run in runs if run.job_name in {*jobs, ASSET_JOB} and PARTITION_TAG in run.tags
     )
+
+
+def run_key(news: Iterable[str]) -> str:
+    """The key of the run that some news ask for; of many a digest.
+
+    Dagster keeps it as a run's tag, which its index holds whole, and PostgreSQL indexes no more than 2704 bytes.
+    """
+    key = ",".join(sorted(news))
+    return key if len(key) <= _LONGEST_RUN_KEY else hashlib.sha256(key.encode()).hexdigest()
