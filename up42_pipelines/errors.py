@@ -111,6 +111,19 @@ class StillUnderWay(Up42Error):
     """Waiting ended before UP42 was done; what was waited for goes on there."""
 
 
+class ResultsMissing(Up42Error):
+    """A job has no result items that can be fetched.
+
+    Attributes:
+        job_id: the job.
+        collection_id: the STAC collection in which UP42 says they are; None when it names none.
+    """
+
+    def __init__(self, *, job_id: str, collection_id: str | None, reason: str) -> None:
+        self.job_id, self.collection_id = job_id, collection_id
+        super().__init__(f"Job {job_id}: {reason}")
+
+
 class UnexpectedAnswer(Up42Error):
     """A success whose body cannot be read as documented."""
 

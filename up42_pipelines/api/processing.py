@@ -117,12 +117,24 @@ class InputProblem(Record):
 
 
 class Cost(Record):
-    """What a job would cost, credits; `total_size` is in `unit`."""
+    """What a job would cost, credits; `total_size` is in `unit`. Compares with numbers and costs: `cost <= 100`."""
 
     pricing_strategy: str | None = None
     total_credits: float
     total_size: float | None = None
     unit: str | None = None
+
+    def __lt__(self, other: Cost | float) -> bool:
+        return self.total_credits < _credits(other)
+
+    def __le__(self, other: Cost | float) -> bool:
+        return self.total_credits <= _credits(other)
+
+    def __gt__(self, other: Cost | float) -> bool:
+        return self.total_credits > _credits(other)
+
+    def __ge__(self, other: Cost | float) -> bool:
+        return self.total_credits >= _credits(other)
 
 
 class JobResults(Record):
@@ -343,6 +355,10 @@ class Processing:
 
     def _url(self, path: str) -> str:
         return f"{self._transport.hosts.api}{path}"
+
+
+def _credits(cost: Cost | float) -> float:
+    return cost.total_credits if isinstance(cost, Cost) else cost
 
 
 def _process_path(process_id: str) -> str:

@@ -81,6 +81,10 @@ class Storage:
         """The STAC items that a processing job made, sorted by id."""
         return sorted(self.search(equals("job_id", job_id)), key=lambda item: item.id)
 
+    def items_of_collection(self, collection_id: str) -> list[pystac.Item]:
+        """The STAC items of a collection, sorted by id; empty when there is none."""
+        return sorted(self.search(collections=[collection_id]), key=lambda item: item.id)
+
     def item(self, href: str) -> pystac.Item:
         """One item by its self href.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from up42_pipelines.api.processing import Cost, Eula, InputProblem, Job, JobStatus, Process
+from up42_pipelines.api.processing import Job, JobStatus
 from up42_pipelines.errors import OrderRefused
+from up42_pipelines.processing.checking import CheckingApi, check_job
 from up42_pipelines.processing.keys import TITLE, JobTitle, canonical_inputs, job_key
 from up42_pipelines.processing.listing import JobsApi, JobSearch
 from up42_pipelines.purchasing.funds import Account, check_funds
@@ -26,20 +27,8 @@ def is_free_of_charge(job: Job) -> bool:
     return job.status in _FREE_OF_CHARGE
 
 
-class ProcessingApi(JobsApi, Protocol):
+class ProcessingApi(JobsApi, CheckingApi, Protocol):
     """The part of `api.Processing` that buying needs."""
-
-    def process(self, process_id: str) -> Process:
-        """One process."""
-
-    def eula(self, eula_id: str) -> Eula:
-        """Whether a EULA is accepted."""
-
-    def validate(self, process_id: str, inputs: Mapping[str, Any]) -> Sequence[InputProblem]:
-        """What is wrong with the inputs."""
-
-    def cost(self, process_id: str, inputs: Mapping[str, Any]) -> Cost:
-        """What it would cost."""
 
     def execute(
         self,
@@ -157,17 +146,26 @@ class JobPurchase:
         """The cost in whole credits, rounded up.
 
         A job that could only fail costs nothing and would yet count as bought, so licence and inputs are checked.
+
+        Raises:
+            OrderRefused: UP42 has no such process, its EULA is not accepted, or the inputs do not fit.
+            ConfigurationError: the job's title would be too long.
         """
-        process_id, inputs = self.planned.process_id, self.planned.submitted()
-        eula_id = self._processing.process(process_id).eula_id
-        if eula_id is not None and not self._processing.eula(eula_id).is_accepted:
+        planned = self.planned
+        assessed = check_job(self._processing, planned.process_id, planned.submitted())
+        if not assessed.eula_accepted:
             raise OrderRefused(
-                f"{self.label}: EULA {eula_id} is not accepted. Nothing was executed. Accept it in the UP42 console."
+                f"{self.label}: EULA {assessed.eula_id} is not accepted. Nothing was executed. Accept it in the UP42 "
+                "console."
             )
-        if problems := self._processing.validate(process_id, inputs):
-            reasons = "; ".join(": ".join(filter(None, (one.name, one.message))) for one in problems)
-            raise OrderRefused(f"{self.label}: UP42 does not take its inputs: {reasons}. Nothing was executed.")
-        return math.ceil(self._processing.cost(process_id, inputs).total_credits)
+        if assessed.cost is None:
+            raise OrderRefused(
+                f"{self.label}: UP42 does not take it: {assessed.reasons}. Nothing was executed. Change the step, or "
+                "give it items that the process can work on: `up42-pipelines jobs processes --item ITEM` tells which."
+            )
+        credits = math.ceil(assessed.cost.total_credits)
+        planned.submitted(credits)  # a title that gets too long with the price is refused before anything is reserved
+        return credits
 
     def check_funds(self, credits: int) -> None:
         """Ask for the balance, and for the UP42 budget when there is one."""
