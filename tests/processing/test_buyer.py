@@ -8,7 +8,6 @@ from up42_pipelines.api.processing import Job
 from up42_pipelines.lake import Lake
 from up42_pipelines.processing.buyer import entries_at_up42, job_buyer
 from up42_pipelines.processing.keys import JobTitle
-from up42_pipelines.processing.purchase import PlannedJob
 from up42_pipelines.processing.templates import Pansharpening
 from up42_pipelines.processing.workflow import Step, Workflow
 from up42_pipelines.purchasing.approval import Approvals
@@ -113,12 +112,3 @@ class TestBuyer:
         monkeypatch.setattr(lake, "check_create_only", lambda: pytest.fail("it was asked"))
         with pytest.raises(pytest.fail.Exception, match="it was asked"):
             buyer(lake)
-
-    def test_its_jobs_share_what_was_read(self, tmp_path):
-        made = buyer(Lake(str(tmp_path)), job("one"))
-        planned = PlannedJob(
-            workspace_id="w", workflow="trees", step="sharp", partition="a|b", process_id="pansharpening", inputs={}
-        )
-        first, second = made.job(planned), made.job(planned)
-        assert first._search is second._search
-        assert first.planned is planned

@@ -9,9 +9,11 @@ import requests
 from shapely.geometry import box, mapping, shape
 
 from up42_pipelines.api import OrderInput
+from up42_pipelines.api.processing import Cost, JobStatus
 from up42_pipelines.errors import (
     ApprovalRequired,
     BudgetExceeded,
+    ConfigurationError,
     NotFound,
     OrderContradicted,
     OrderRefused,
@@ -19,7 +21,10 @@ from up42_pipelines.errors import (
     TooLate,
 )
 from up42_pipelines.lake import Lake
+from up42_pipelines.processing.buyer import job_buyer
 from up42_pipelines.processing.purchase import JobPurchase, PlannedJob
+from up42_pipelines.processing.templates import UpsamplingNS
+from up42_pipelines.processing.workflow import Step, Workflow
 from up42_pipelines.purchasing.approval import Approvals
 from up42_pipelines.purchasing.budget import Ceilings, EntryState
 from up42_pipelines.purchasing.buying import Buyer
@@ -104,8 +109,8 @@ class Desk:
             timing=SOON,
         )
 
-    def fault(self, kind, method="POST", path=f"/v2/processing/processes/{UPSAMPLING}/execution", times=1):
-        self.lab.control("faults", faults=[{"kind": kind, "method": method, "path": path, "times": times}])
+    def fault(self, method="POST", path=f"/v2/processing/processes/{UPSAMPLING}/execution", times=1, **about):
+        self.lab.control("faults", faults=[{"method": method, "path": path, "times": times, **about}])
 
     def entry(self):
         return self.buyer().ledger.sheet().entries.get(self.planned.key)
@@ -171,9 +176,9 @@ def test_a_person_buys_again_by_raising_the_generation(desk, bought_now):
     assert bought_now() == 2
 
 
-@pytest.mark.parametrize("kind", ["drop_after", "drop_before"])
-def test_the_answer_is_lost(desk, bought_now, kind):
-    desk.fault(kind)
+@pytest.mark.parametrize("fault", [{"kind": "drop_after"}, {"kind": "drop_before"}, {"kind": "status", "status": 503}])
+def test_the_answer_is_lost(desk, bought_now, fault):
+    desk.fault(**fault)
     bought = desk.buyer().buy(desk.purchase())
     assert not bought.adopted
     assert bought.id in desk.lab.jobs()
@@ -182,7 +187,7 @@ def test_the_answer_is_lost(desk, bought_now, kind):
 
 
 def test_no_answer_comes_at_all(desk, bought_now):
-    desk.fault("drop_before", times=None)
+    desk.fault(kind="drop_before", times=None)
     with pytest.raises(OrderUnclear):
         desk.buyer().buy(desk.purchase())
     assert bought_now() == 0
@@ -284,12 +289,106 @@ class TestRefused:
             desk.buyer().buy(desk.purchase(budget_id=tight.id))
         assert bought_now() == 0
 
-    def test_by_up42(self, desk, bought_now):
-        rule = {"kind": "status", "status": 403, "method": "POST", "path": "*/execution", "times": 1}
-        desk.lab.control("faults", faults=[rule])
-        with pytest.raises(OrderRefused, match=r"was not bought.*403"):
+    @pytest.mark.parametrize("status", [403, 429])
+    def test_by_up42(self, desk, bought_now, status):
+        desk.fault(kind="status", status=status)
+        with pytest.raises(OrderRefused, match=rf"was not bought.*{status}"):
             desk.buyer().buy(desk.purchase())
         assert (bought_now(), desk.state(), desk.entry()) == (0, State.REFUSED, None)
+        desk.buyer().buy(desk.purchase())
+        assert bought_now() == 1
+
+    def test_because_there_is_no_such_process(self, desk, bought_now):
+        with pytest.raises(OrderRefused, match=r"UP42 has no process no-such.*jobs processes"):
+            desk.buyer().buy(desk.purchase(process_id="no-such"))
+        assert bought_now() == 0
+
+    def test_because_its_title_would_not_say_it(self, desk, bought_now):
+        with pytest.raises(ConfigurationError, match="by which it is found again"):
+            desk.buyer().buy(desk.purchase(step="x" * 130))
+        planned = replace(desk.planned, step="x" * 120)
+        spare = 200 - len(planned.submitted(0)["title"])
+        dear = replace(planned, step="x" * (120 + spare))
+        purchase = JobPurchase(dear, Dear(desk.client.processing), desk.client.account)
+        with pytest.raises(ConfigurationError, match="this one has 201"):
+            desk.buyer().buy(purchase)
+        assert (bought_now(), desk.buyer().ledger.sheet().committed()) == (0, 0)
+
+
+class Dear:
+    """Everything costs 10 credits."""
+
+    def __init__(self, processing):
+        self._processing = processing
+
+    def __getattr__(self, name):
+        return getattr(self._processing, name)
+
+    def cost(self, _process_id, _inputs):
+        return Cost(total_credits=10)
+
+
+def test_an_item_that_was_deleted_after_it_was_checked(desk, bought_now):
+    """UP42 takes the job and ends it; that counts as bought, and costs nothing."""
+    planned = replace(desk.planned, inputs={"item": desk.lab.item[:-36] + str(uuid.UUID(int=3))})
+    purchase = JobPurchase(planned, desk.client.processing, desk.client.account)
+    purchase.price = lambda: 5
+    bought = desk.buyer().buy(purchase)
+    desk.lab.control("clock", advance=60)
+    assert desk.client.processing.job(bought.id).status == JobStatus.INVALID
+    again = desk.buyer().buy(purchase)
+    assert (again.id, bought_now(), desk.buyer().ledger.sheet().committed()) == (bought.id, 1, 0)
+
+
+def test_credits_that_are_gone_after_they_were_counted(desk, bought_now):
+    purchase, balance = desk.purchase(), int(desk.client.account.balance().credits)
+    purchase.check_funds = lambda _credits: desk.lab.control("access", credits=-balance)
+    try:
+        bought = desk.buyer().buy(purchase)
+        desk.lab.control("clock", advance=60)
+        assert desk.client.processing.job(bought.id).status == JobStatus.REJECTED
+    finally:
+        desk.lab.control("access", credits=balance)
+    assert desk.buyer().buy(desk.purchase()).id == bought.id
+    assert (bought_now(), desk.entry().state) == (1, EntryState.RETURNED)
+
+
+def test_a_collection_costs_one_request_each_to_look_and_not_all_pages(desk, bought_now):
+    """A page holds one job here: all are read once, then the new one, the newest before and one beyond the overlap."""
+    for generation in (2, 3):
+        desk.buyer().buy(desk.purchase(generation=generation))
+        desk.lab.control("clock", advance=3600)
+    pages = PageByPage(desk.client.processing)
+    workflow = Workflow(name="many", steps=[Step(name="finer", template=UpsamplingNS())], timing=SOON)
+    buyer = job_buyer(pages, desk.client.account, Lake(str(desk.folder / "many")), workflow, run="run")
+    buyer.ledger.sheet()
+    pages.read = 0
+    looks = []
+    for number in range(3):
+        planned = replace(desk.planned, workflow="many", partition=f"rome|2026-05-0{number + 1}")
+        assert not buyer.buy(buyer.job(planned)).adopted
+        looks.append(pages.read)
+        desk.lab.control("clock", advance=3600)
+        pages.read = 0
+    everything = len(list(desk.client.processing.jobs(process_ids=[UPSAMPLING]))) - len(looks)
+    assert looks == [everything, 3, 3]
+    assert everything > 3
+    assert bought_now() == 5
+
+
+class PageByPage:
+    """Counts the jobs that are read; a page holds one."""
+
+    def __init__(self, processing):
+        self._processing, self.read = processing, 0
+
+    def __getattr__(self, name):
+        return getattr(self._processing, name)
+
+    def jobs(self, **options):
+        for job in self._processing.jobs(page_size=1, **options):
+            self.read += 1
+            yield job
 
 
 @pytest.mark.parametrize(

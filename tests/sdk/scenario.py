@@ -69,6 +69,11 @@ def decide(kind, fate):
     requests.post(f"{BASE}/sandbox/fates", json={"kind": kind, "fate": fate}, timeout=5).raise_for_status()
 
 
+def mark(case):
+    """Tell whoever records the requests that those of a case begin."""
+    requests.get(f"{BASE}/sandbox/health", params={"case": case}, timeout=5).raise_for_status()
+
+
 def glossary():
     """Collections, providers, data products, order forms, search, quicklooks."""
     collections = list(up42.ProductGlossary.get_collections(sort_by=up42.CollectionSorting.name.asc))
@@ -227,6 +232,21 @@ def deletion(order):
     return "deleted"
 
 
+def bundled(scene):
+    """An item with a panchromatic raster beside the multispectral one."""
+    optical = next(one for one in up42.ProductGlossary.get_collections() if one.name == "sandbox-optical")
+    product = next(product for product in optical.data_products if product.name == "bundle")
+    decide("order", "fulfilled")
+    template = up42.BatchOrderTemplate(
+        data_product_id=product.id, display_name="sdk bundle", features=features(AREA), params={"id": scene.id}
+    )
+    order = template.place()[0].order
+    order.track(report_time=0.05)
+    same_order = {"op": "=", "args": [{"property": "order_id"}, order.id]}
+    [item] = awaited(lambda: list(up42.stac_client().search(filter=same_order).items()))
+    return item
+
+
 def job_templates(item, reference):
     """Every job template: validated, and priced when it is valid; two are executed and tracked."""
     judged = {}
@@ -244,10 +264,6 @@ def job_templates(item, reference):
             assert job.cost.credits >= 0
             assert job.cost.strategy
             assert job.cost <= job.cost.credits
-    assert processing_templates.Pansharpening(
-        title="sdk weights", item=item, grey_weights=[processing_templates.GreyWeight("red", 0.2)]
-    ).errors
-
     started = []
     for template in (processing_templates.UpsamplingNS, processing_templates.TrueColorConversion):
         for fate in ("successful", "released"):
@@ -278,6 +294,59 @@ def job_templates(item, reference):
     listed = up42.base.workspace.session.get(host.endpoint(f"/v2/processing/jobs?ids={ids[0]}")).json()
     assert [up42.Job.from_metadata(job).id for job in listed["jobs"]] == ids[:1]
     return judged
+
+
+def template_requests(item, reference, bundle):
+    """What each template sends, one after the other: validated, priced, and executed when it is valid."""
+
+    class NoSuchProcess(processing_templates.SingleItemJobTemplate):
+        process_id = "no-such-process"
+        workspace_id = ""
+
+    by_item = processing_templates.SingleItemJobTemplate, processing_templates.SimularityJobTemplate
+    templates = [
+        one for one in vars(processing_templates).values() if isinstance(one, type) and issubclass(one, by_item)
+    ]
+    red = [processing_templates.GreyWeight("red", 0.25), processing_templates.GreyWeight("nir", 0.5)]
+    cases = [
+        *((template, {}, item) for template in templates if hasattr(template, "process_id")),
+        (processing_templates.DetectionChangeSimularity, {"sensitivity": 5}, item),
+        (processing_templates.Pansharpening, {}, bundle),
+        (processing_templates.Pansharpening, {"grey_weights": red}, bundle),
+        (NoSuchProcess, {}, item),
+    ]
+    told = []
+    for template, options, first in cases:
+        mark(len(told))
+        is_pair = issubclass(template, processing_templates.SimularityJobTemplate)
+        items = {"source_item": first, "reference_item": reference} if is_pair else {"item": first}
+        job = template(title="sdk sends", **items, **options)
+        told.append(
+            {
+                "process_id": template.process_id,
+                "items": [one.get_self_href() for one in items.values()],
+                "options": {"grey_weights": [vars(weight) for weight in red]} if "grey_weights" in options else options,
+                "errors": sorted(error.name for error in job.errors),
+            }
+        )
+        if job.is_valid:
+            decide("job", "running")
+            job.execute()
+    mark("end")
+    return told
+
+
+def unlicensed(item):
+    """A template whose process's EULA is not accepted."""
+    process = up42.base.workspace.session.get(host.endpoint("/v2/processing/processes/detection-trees-spacept")).json()
+    [eula_id] = next(one["value"] for one in process["additionalParameters"]["parameters"] if one["name"] == "eula-id")
+    access = {"url": f"{BASE}/sandbox/access", "timeout": 5}
+    requests.post(json={"eulas": {eula_id: False}}, **access).raise_for_status()
+    mark("unlicensed")
+    job = processing_templates.DetectionTreesSpacept(title="sdk sends", item=item)
+    mark("end")
+    requests.post(json={"eulas": {eula_id: True}}, **access).raise_for_status()
+    return {"eula": eula_id, "item": item.get_self_href(), "errors": sorted(error.name for error in job.errors)}
 
 
 def budgets(product, scene):
@@ -385,7 +454,10 @@ def main():
     stored, item = storage(orders[0])
     seen |= stored
     seen["deletion"] = deletion(orders[1])
-    seen["templates"] = job_templates(item, storage(orders[2])[1])
+    reference = storage(orders[2])[1]
+    seen["templates"] = job_templates(item, reference)
+    seen["sent"] = template_requests(item, reference, bundled(scenes[0]))
+    seen["unlicensed"] = unlicensed(item)
     seen |= budgets(product, scenes[4])
     seen["tasking"] = tasking(tasking_collection)
     seen["unused"] = unused()
