@@ -37,7 +37,7 @@ def test_the_commands():
         "ledger show",
         *(f"lake {name}" for name in ("ls", "search", "verify", "gc", "repair")),
         *(f"assets {name}" for name in ("list", "show", "download", "link")),
-        *(f"jobs {name}" for name in ("list", "show")),
+        *(f"jobs {name}" for name in ("list", "show", "processes", "check", "watch", "results")),
         *(f"tasking {name}" for name in ("studies", "choose", "quotations", "decide", "coverage")),
         *(f"webhooks {name}" for name in ("list", "show", "create", "replace", "delete", "test", "events")),
         "credits",

@@ -48,7 +48,118 @@ def test_a_job_that_failed_says_why(cli, job):
     assert failed.errors
     for error in failed.errors:
         assert f"{error.name}: {error.message}" in said.stdout
+    assert "raise the generation" in next(line for line in said.lines if line.startswith("what to do"))
 
 
 def test_a_job_that_is_not_there(cli):
     assert cli("jobs show 00000000-0000-4000-8000-000000000000").code == 1
+
+
+@pytest.fixture(scope="session")
+def item(shop, fulfilled):
+    return shop.client.storage.items_of_order(fulfilled)[0]
+
+
+def test_the_processes_with_their_prices(cli, shop):
+    said = cli("jobs processes")
+    assert said.lines[0].split() == ["process", "credits", "title"]
+    (line,) = [line for line in said.lines if line.startswith("upsampling-ns ")]
+    assert line.split(maxsplit=4)[1:] == ["5", "/", "km²", "Upsampling"]
+    assert cli("jobs processes --json").json == [one.raw for one in shop.client.processing.processes()]
+
+
+def test_the_processes_that_take_an_item(cli, item):
+    by_id, by_href = (cli(["jobs", "processes", "--item", one, "--json"]).json for one in (item.id, item.self_href))
+    assert by_id == by_href
+    verdicts = {process["id"]: process["takesItem"] for process in by_id}
+    assert verdicts["upsampling-ns"] == "yes"
+    assert verdicts["pansharpening"].startswith("MissingPanchromaticAsset: ")
+    assert verdicts["coregistration-simularity"] == "needs 2 items"
+    assert cli(["jobs", "processes", "--item", item.id]).lines[0].split() == ["process", "credits", "takes", "it"]
+
+
+def test_an_item_that_is_not_there(cli):
+    said = cli("jobs processes --item 00000000-0000-4000-8000-000000000000")
+    assert (said.code, said.stdout) == (2, "")
+    assert "There is no item 00000000-0000-4000-8000-000000000000 in storage" in said.stderr
+
+
+class TestCheck:
+    """`jobs check`."""
+
+    def test_a_job_that_would_be_taken(self, cli, item):
+        said = cli(["jobs", "check", "upsampling-ns", item.id])
+        assert (said.code, said.stderr) == (0, "")
+        shown = dict(line.split(maxsplit=1) for line in said.lines)
+        assert shown["items"] == item.self_href
+        assert shown["EULA"].endswith("accepted")
+        assert shown["price"].endswith("EUR)")
+        document = cli(["jobs", "check", "upsampling-ns", item.id, "--json"]).json
+        assert document["inputs"] == {"title": "check", "item": item.self_href}
+        assert (document["problems"], document["eulaAccepted"]) == ([], True)
+        assert f"{document['cost']['totalCredits']} credits" in shown["price"]
+
+    def test_what_would_be_wrong(self, cli, item):
+        said = cli(["jobs", "check", "pansharpening", item.id])
+        assert said.code == 1
+        assert "problems" in said.stdout
+        assert "MissingPanchromaticAsset: " in said.stdout
+        assert "price" not in said.stdout
+
+    def test_parameters_and_pairs(self, cli, item):
+        said = cli(
+            ["jobs", "check", "detection-change-simularity", item.id, item.id, "--param", "sensitivity=5", "--json"]
+        )
+        assert said.code == 1
+        inputs = said.json["inputs"]
+        assert (inputs["sourceItem"], inputs["referenceItem"], inputs["sensitivity"]) == (*[item.self_href] * 2, 5)
+        assert [problem["name"] for problem in said.json["problems"]] == ["IdenticalItems"]
+        assert cli(["jobs", "check", "detection-change-simularity", item.id]).code == 2
+
+    def test_a_process_that_nobody_knows(self, cli, item):
+        said = cli(["jobs", "check", "gold-detection", item.id, "--json"])
+        assert (said.code, said.json["problems"][0]["name"]) == (1, "ProcessNotFound")
+        assert (
+            cli(["jobs", "check", "gold-detection", item.id, item.id, "--json"]).json["inputs"]["items"]
+            == [item.self_href] * 2
+        )
+
+    def test_a_licence_that_is_not_accepted(self, cli, shop, item):
+        eula_id = shop.client.processing.process("upsampling-ns").eula_id
+        shop.control("access", {"eulas": {eula_id: False}})
+        try:
+            said = cli(["jobs", "check", "upsampling-ns", item.id])
+        finally:
+            shop.control("access", {"eulas": {eula_id: True}})
+        assert said.code == 1
+        assert f"{eula_id}, not accepted" in said.stdout
+
+
+def test_watching_until_the_end(cli, job, shop, item):
+    done = job("successful")
+    assert cli(f"jobs watch {done.id} --json").json == [done.raw]
+    shop.control("fates", {"kind": "job", "fate": "failed"})
+    started = shop.client.processing.execute("upsampling-ns", {"title": "watched", "item": item.self_href})
+    said = cli(f"jobs watch {done.id} {started.id} --every 0.1 --for 30")
+    assert said.code == 1
+    assert said.lines[0].startswith(f"{done.id} {done.status}: ")
+    assert said.lines[-1].startswith((f"{started.id} failed: ", f"{started.id} released: "))
+
+
+class TestResults:
+    """`jobs results`."""
+
+    def test_the_files_of_every_item(self, cli, job, shop, tmp_path):
+        done = job("successful")
+        said = cli(["jobs", "results", done.id, "--to", str(tmp_path)])
+        assert (said.code, said.stderr) == (0, "")
+        (result,) = shop.client.storage.items_of_job(done.id)
+        assert len(said.lines) == len(result.assets) > 0
+        assert sorted(said.lines) == sorted(str(path) for path in tmp_path.iterdir())
+
+    def test_of_a_job_that_failed_there_are_none(self, cli, job, tmp_path):
+        failed = job("failed")
+        said = cli(["jobs", "results", failed.id, "--to", str(tmp_path)])
+        assert (said.code, said.stdout, list(tmp_path.iterdir())) == (1, "", [])
+        assert failed.id in said.stderr
+        assert failed.errors[0].message in said.stderr

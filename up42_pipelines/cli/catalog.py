@@ -199,7 +199,7 @@ def _estimate_order(
 ) -> None:
     from up42_pipelines.api import OrderInput
 
-    given = {**_read_params(params), "id": scene}
+    given = {**read_params(params), "id": scene}
     aoi = _read_aoi(aoi_file) if aoi_file else None
     chosen = client.catalog.collection(name).data_product(product)
     form = client.catalog.order_form(chosen.id or product)
@@ -253,8 +253,12 @@ def _read_aoi(file: Path) -> Aoi:
     return read_aoi(file)
 
 
-def _read_params(given: Sequence[str]) -> dict[str, Any]:
-    """`name=value` pairs; a value that is JSON counts as such, any other is a text."""
+def read_params(given: Sequence[str]) -> dict[str, Any]:
+    """`name=value` pairs; a value that is JSON counts as such, any other is a text.
+
+    Raises:
+        click.BadParameter: not a pair.
+    """
     params: dict[str, Any] = {}
     for pair in given:
         name, equals, value = pair.partition("=")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import groupby
@@ -35,6 +35,7 @@ _WAITING: Sequence[Column[Intent]] = (
     Column("what", lambda intent: intent.label),
 )
 _pipeline_option = click.option("--pipeline", required=True, help="Name of the pipeline.")
+_buyer_option = click.option("--pipeline", required=True, help="Name of the pipeline, or of the workflow.")
 
 
 @orders.command(epilog=example("orders waiting"))
@@ -56,9 +57,9 @@ def waiting(lake_url: str, out: Output) -> None:
 @lake_option
 @json_option
 def approve(key: str, credits: int | None, by: str | None, lake_url: str, out: Output) -> None:
-    """Say yes to the price of an order that waits. The next run of its partition places it.
+    """Say yes to the price of an order or job that waits. The next run of its partition buys it.
 
-    Is the price another one by then, the order waits again.
+    Is the price another one by then, it waits again.
     """
     from up42_pipelines.lake import Lake
     from up42_pipelines.purchasing.intents import IntentBook
@@ -71,29 +72,31 @@ def approve(key: str, credits: int | None, by: str | None, lake_url: str, out: O
 
 
 @orders.command(epilog=example("orders audit --pipeline optical_archive"))
-@_pipeline_option
+@_buyer_option
 @click.option("--reclaim", is_flag=True, help="First end what dead runs left behind, as UP42 tells.")
 @click.option("--adopt", is_flag=True, help="First write orders that carry the pipeline's tags into the lake.")
 @lake_option
 @json_option
 @with_client
 def audit(client: Up42Client, pipeline: str, reclaim: bool, adopt: bool, lake_url: str, out: Output) -> None:
-    """Compare what a pipeline has written down with what UP42 shows.
+    """Compare what a pipeline or workflow has written down with what UP42 shows.
 
-    Exits with 1 when something needs a person. Buys nothing.
+    Jobs are not compared one by one; what dead runs left behind of them is told, and ended as for orders. Exits with 1 when something needs a person. Buys nothing.
     """
     from up42_pipelines.ordering.reconciliation import audit_pipeline, settle, take_up
+    from up42_pipelines.processing.buyer import entries_at_up42
 
     buyer = _buyer(client, lake_url, pipeline)
-    if not _is_known(client, lake_url, buyer):
+    jobs = {entry.key for entry in entries_at_up42(client.processing, pipeline)}
+    if not jobs and not _is_known(client, lake_url, buyer):
         raise click.UsageError(f"Neither lake {lake_url} nor UP42 knows anything of a pipeline {pipeline!r}.")
 
     def compared() -> AuditReport:
-        return audit_pipeline(client.orders, buyer.book, buyer.ledger, now=datetime.now(UTC))
+        return audit_pipeline(client.orders, buyer.book, buyer.ledger, now=datetime.now(UTC), jobs=jobs)
 
     report = compared()
     if reclaim:
-        settle(report, buyer, client.orders, client.account)
+        settle(report, buyer, client.orders, jobs=jobs)
     if adopt:
         take_up(report, buyer, client.orders, client.account)
     if reclaim or adopt:
@@ -160,15 +163,15 @@ def adopt(
 
 @click.group()
 def ledger() -> None:
-    """Look at what a pipeline has committed."""
+    """Look at what a pipeline or workflow has committed."""
 
 
 @ledger.command(epilog=example("ledger show --pipeline optical_archive"))
-@_pipeline_option
+@_buyer_option
 @lake_option
 @json_option
 def show(pipeline: str, lake_url: str, out: Output) -> None:
-    """Show what a pipeline has committed, per month and partition."""
+    """Show what a pipeline or workflow has committed, per month and partition."""
     opened = open_ledger(lake_url, pipeline)
     if opened is None:
         raise click.UsageError(f"Lake {lake_url} has no ledger of a pipeline {pipeline!r}: it has bought nothing yet.")
@@ -200,20 +203,36 @@ def _committed(heading: str) -> Sequence[Column[tuple[str, list[Entry]]]]:
 
 
 def _buyer(client: Up42Client, lake_url: str, pipeline: str) -> Buyer:
-    """A buyer that buys nothing: its ceilings and approvals do not matter."""
+    """A buyer that buys nothing, for a pipeline or a workflow: its ceilings and approvals do not matter."""
     from up42_pipelines.lake import Lake
-    from up42_pipelines.ordering.buyer import order_buyer
+    from up42_pipelines.ordering import buyer as of_orders
+    from up42_pipelines.ordering.purchase import KIND, OrderPurchase
+    from up42_pipelines.processing import buyer as of_jobs
+    from up42_pipelines.processing import purchase as job_purchase
     from up42_pipelines.purchasing.approval import Approvals
     from up42_pipelines.purchasing.budget import Ceilings
+    from up42_pipelines.purchasing.buying import Buyer
+    from up42_pipelines.purchasing.intents import IntentBook
+    from up42_pipelines.purchasing.ledger import Ledger
 
-    return order_buyer(
-        client.orders,
-        client.account,
-        Lake(lake_url),
-        pipeline,
-        ceilings=Ceilings(),
+    lake = Lake(lake_url)
+    lake.check_create_only()
+
+    def found_at_up42() -> Iterator[Entry]:
+        yield from of_orders.entries_at_up42(client.orders, pipeline)
+        yield from of_jobs.entries_at_up42(client.processing, pipeline)
+
+    return Buyer(
+        IntentBook(lake),
+        Ledger(lake, pipeline, Ceilings(), found_at_up42=found_at_up42),
         approvals=Approvals(),
         run="",
+        restore={
+            KIND: lambda intent: OrderPurchase.of_intent(intent, client.orders, client.account),
+            job_purchase.KIND: lambda intent: job_purchase.JobPurchase.of_intent(
+                intent, client.processing, client.account
+            ),
+        },
         tell=note,
     )
 
