@@ -62,3 +62,16 @@ class StacIOManager(dg.ConfigurableIOManager, _JsonFiles):
 def _protocol(lake: Lake) -> str:
     protocol = lake.fs.protocol
     return protocol if isinstance(protocol, str) else str(protocol[0])
+
+
+def stored_items(lake: Lake, key: dg.AssetKey, partition_key: str) -> pystac.ItemCollection | None:
+    """The value of an asset's partition as `StacIOManager` keeps it; None when there is none.
+
+    For what Dagster does not load: an op, or an asset that works on several partitions of another one.
+
+    Raises:
+        LakeError: it cannot be read.
+    """
+    parts = (FOLDER, *key.path, *partition_key.split("|"))
+    parts = (*parts[:-1], f"{parts[-1]}.json")
+    return pystac.ItemCollection.from_dict(lake.read_json(*parts)) if lake.exists(*parts) else None

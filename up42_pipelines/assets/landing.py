@@ -15,6 +15,7 @@ from up42_pipelines.assets.previews import picture
 from up42_pipelines.checks import check_results
 from up42_pipelines.errors import ApiError, InvalidDelivery, TransferError
 from up42_pipelines.lake import COG_MEDIA_TYPE, Lake, LandedItem, LandingOptions, RasterWorker, land_item
+from up42_pipelines.lake.content import PARQUET_MEDIA_TYPE
 from up42_pipelines.ordering.delivery import digest
 
 _MOST_NAMED = 5
@@ -162,12 +163,14 @@ def land_items(
     return outcome
 
 
-PARQUET_MEDIA_TYPE = "application/vnd.apache.parquet"
+def is_vector(asset: pystac.Asset) -> bool:
+    """Whether an asset of the lake holds features."""
+    return asset.media_type == PARQUET_MEDIA_TYPE
 
 
 def is_data(asset: pystac.Asset) -> bool:
-    """Whether an asset of the lake holds data, as opposed to pictures and documents."""
-    return asset.media_type in (COG_MEDIA_TYPE, PARQUET_MEDIA_TYPE)
+    """Whether an asset of the lake holds pixels or features, as opposed to pictures and documents."""
+    return asset.media_type == COG_MEDIA_TYPE or is_vector(asset)
 
 
 def _row(one: LandedItem, key: str, asset: pystac.Asset) -> dg.TableRecord:

@@ -1,0 +1,160 @@
+"""`processed_items`: the results that a partition's jobs have made so far. Skips while there are none."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import pystac
+
+from up42_pipelines.api import Job, Up42Client
+from up42_pipelines.assets.workflow import ProcessingPipeline
+from up42_pipelines.errors import ResultsMissing
+from up42_pipelines.failures import explained
+from up42_pipelines.ordering.delivery import digest
+from up42_pipelines.processing.listing import jobs_of
+from up42_pipelines.processing.outcome import JobState, current, outcome_of
+from up42_pipelines.processing.provenance import told_of_job
+from up42_pipelines.processing.results import result_items
+from up42_pipelines.processing.workflow import Step
+from up42_pipelines.resources import Up42Resource
+
+NO_JOB_FAILED = "no_job_failed"
+JOBS = "up42-pipelines:jobs"
+"""Field of the ItemCollection: what each job that has made its items has cost, and how long it took."""
+_MAX_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What has become of a job.
+
+    Attributes:
+        job: as UP42 has it now.
+        state: how far it is.
+        items: its results.
+        reason: why it is in this state.
+        remedy: what to do about it; empty when there is nothing to do.
+    """
+
+    job: Job
+    state: JobState
+    items: Sequence[pystac.Item] = ()
+    reason: str
+    remedy: str = ""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the table and downstream tell of it."""
+        return {
+            "job": self.job.id,
+            "status": str(self.job.status),
+            "credits": self.job.credits,
+            "seconds": self.seconds,
+        }
+
+    @property
+    def seconds(self) -> float | None:
+        """From the job's start to its end; None when UP42 does not tell."""
+        if self.job.started is None or self.job.finished is None:
+            return None
+        return round((self.job.finished - self.job.started).total_seconds(), 3)
+
+
+def processed_items_asset(processing: ProcessingPipeline, step: Step) -> dg.AssetsDefinition:
+    """The asset that lists the STAC items that the jobs of a step have left in UP42's storage.
+
+    The jobs are read from UP42 by their titles, not from the upstream value: a run that died after buying one loses
+    nothing. Its value is a STAC ItemCollection with UP42's hrefs; each item tells the job that made it. A job that
+    failed, or whose results are gone, fails the check and does not keep the results of the others back; only when
+    nothing else is left does the partition fail. While UP42 is working the asset skips: the run succeeds, downstream
+    is skipped, and the sensor comes back later.
+    """
+    key = processing.key(step.name, "processed_items")
+
+    @dg.asset(
+        **processing.options(step.name, "processed_items"),
+        deps=[processing.key(step.name, "processing_jobs")],
+        kinds={"up42", "stac"},
+        output_required=False,
+        check_specs=[
+            dg.AssetCheckSpec(NO_JOB_FAILED, asset=key, description="Every job has results, or is still at work.")
+        ],
+        description=(
+            f"STAC items that the jobs of step `{step.name}` have made. Skips while UP42 is still working; the job "
+            "status sensor launches it again when a job has ended."
+        ),
+    )
+    def processed_items(
+        context: dg.AssetExecutionContext, up42: Up42Resource
+    ) -> Iterator[dg.MaterializeResult[pystac.ItemCollection] | dg.AssetCheckResult]:
+        partition = context.partition_key
+        with explained(f"Reading the results of {step.name} for {partition}"):
+            client = up42.client
+            jobs = [job for job, _ in jobs_of(client.processing, processing.workflow, step, partition)]
+            collected = [_collected(client, processing, job) for job in current(jobs, step.template)]
+        for one in collected:
+            context.log.info(f"job {one.job.id}: {one.state}. {one.reason}")
+        failed = [one for one in collected if one.state is JobState.FAILED]
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name=NO_JOB_FAILED,
+            passed=not failed,
+            metadata={"failed_jobs": {one.job.id: f"{one.reason} {one.remedy}".rstrip() for one in failed}},
+        )
+        metadata = _metadata(collected)
+        if failed and len(failed) == len(collected):
+            raise dg.Failure(_nothing_left(step, partition, failed), metadata=metadata, allow_retries=False)
+        items = [item for one in collected for item in one.items]
+        if collected and not items:
+            context.log.info("Waiting for UP42: skipped. The job status sensor continues when a job has ended.")
+            return
+        made = [one.facts for one in collected if one.items]
+        yield dg.MaterializeResult(
+            value=pystac.ItemCollection(items, extra_fields={JOBS: made}),
+            metadata=metadata,
+            data_version=dg.DataVersion(digest(item.id for item in items)),
+        )
+
+    return processed_items
+
+
+def _collected(client: Up42Client, processing: ProcessingPipeline, job: Job) -> Collected:
+    """How far a job is, and its results when it has any."""
+    outcome = outcome_of(job)
+    if outcome.state is not JobState.SUCCEEDED:
+        return Collected(job=job, state=outcome.state, reason=outcome.reason, remedy=outcome.remedy)
+    try:
+        items = result_items(client.storage, job, patience_s=processing.results_patience_s)
+    except ResultsMissing as error:
+        return Collected(job=job, state=JobState.FAILED, reason=str(error))
+    told = [told_of_job(item, job) for item in items]
+    return Collected(job=job, state=outcome.state, items=told, reason=f"{len(told)} item(s) in storage.")
+
+
+def _nothing_left(step: Step, partition: str, failed: Sequence[Collected]) -> str:
+    said = [f"Step {step.name} has no results for {partition}: none of its {len(failed)} job(s) has any."]
+    said += [f"- Job {one.job.id}: {one.reason} {one.remedy}".rstrip() for one in failed]
+    return "\n".join(said)
+
+
+def _metadata(collected: Sequence[Collected]) -> Mapping[str, dg.MetadataValue]:
+    states = [one.state for one in collected]
+    seconds = [one.seconds for one in collected if one.seconds is not None]
+    metadata: dict[str, dg.MetadataValue] = {
+        "items": dg.MetadataValue.int(sum(len(one.items) for one in collected)),
+        "jobs_succeeded": dg.MetadataValue.int(states.count(JobState.SUCCEEDED)),
+        "jobs_failed": dg.MetadataValue.int(states.count(JobState.FAILED)),
+        "jobs_open": dg.MetadataValue.int(states.count(JobState.WAITING) + states.count(JobState.UNKNOWN)),
+        "credits": dg.MetadataValue.float(float(sum(one.job.credits or 0 for one in collected))),
+    }
+    if seconds:
+        metadata["job_seconds"] = dg.MetadataValue.float(max(seconds))
+    if collected:
+        metadata["jobs"] = dg.MetadataValue.table([_row(one) for one in collected[:_MAX_ROWS]])
+    return metadata
+
+
+def _row(one: Collected) -> dg.TableRecord:
+    told = {name: "" if value is None else value for name, value in one.facts.items()}
+    return dg.TableRecord({**told, "items": len(one.items), "reason": one.reason, "remedy": one.remedy})
