@@ -9,16 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from up42_pipelines.assets import Pipeline
+    from up42_pipelines.assets import Pipeline, ProcessingPipeline
     from up42_pipelines.ingestion import build_ingestion
     from up42_pipelines.io_managers import StacIOManager
     from up42_pipelines.ordering.aoi import AoiLimits, load_aois
     from up42_pipelines.ordering.selection import SelectionRules
     from up42_pipelines.partitions import date_by_aoi
+    from up42_pipelines.processing.workflow import Step, Workflow
     from up42_pipelines.purchasing.approval import Approvals
     from up42_pipelines.purchasing.budget import Ceilings
     from up42_pipelines.purchasing.protocol import Timing
     from up42_pipelines.resources import LakeResource, Up42Resource
+    from up42_pipelines.workflows import build_workflow
 
 __version__ = "0.1.0"
 
@@ -28,11 +30,15 @@ _HOMES = {
     "Ceilings": "up42_pipelines.purchasing.budget",
     "LakeResource": "up42_pipelines.resources",
     "Pipeline": "up42_pipelines.assets",
+    "ProcessingPipeline": "up42_pipelines.assets",
     "SelectionRules": "up42_pipelines.ordering.selection",
     "StacIOManager": "up42_pipelines.io_managers",
+    "Step": "up42_pipelines.processing.workflow",
     "Timing": "up42_pipelines.purchasing.protocol",
     "Up42Resource": "up42_pipelines.resources",
+    "Workflow": "up42_pipelines.processing.workflow",
     "build_ingestion": "up42_pipelines.ingestion",
+    "build_workflow": "up42_pipelines.workflows",
     "date_by_aoi": "up42_pipelines.partitions",
     "load_aois": "up42_pipelines.ordering.aoi",
 }
@@ -43,11 +49,15 @@ __all__ = [
     "Ceilings",
     "LakeResource",
     "Pipeline",
+    "ProcessingPipeline",
     "SelectionRules",
     "StacIOManager",
+    "Step",
     "Timing",
     "Up42Resource",
+    "Workflow",
     "build_ingestion",
+    "build_workflow",
     "date_by_aoi",
     "load_aois",
 ]
