@@ -47,7 +47,7 @@ class Ids:
         study_of(self.tasking_order)
         (item,) = wait_for(lambda: client.storage.items_of_order(self.order))
         (asset,) = client.storage.assets.of_order(self.order)
-        self.asset = asset.id
+        self.asset, self.item = asset.id, item.id
         shop.control("fates", {"kind": "job", "fate": "successful"})
         inputs = {"title": "trees", "item": item.get_self_href()}
         self.job = client.processing.execute("detection-trees-spacept", inputs).id
