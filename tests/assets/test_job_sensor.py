@@ -387,14 +387,18 @@ class TestRequests:
         assert sorted(job for job, *_ in observed(*ticks)) == sorted(ended)
         assert len(self.of_jobs(sent)) == 3 * len(ticks)
 
-    def test_when_most_of_a_page_is_news_one_more_is_read(self, watch, table, sent):
-        jobs = table.add(*["running"] * 500, partitions=spread(500))
+    def test_more_is_asked_while_most_of_it_is_news(self, watch, table, sent):
+        """First down the list of those that ended; then, when its top is known, by their ids."""
+        jobs = table.add(*["running"] * 500, ages=[HOUR - number for number in range(500)], partitions=spread(500))
         cursor = watch.tick().cursor
-        table.become("successful", *jobs[-180:])
+        table.become("successful", *jobs[-160:])
         sent.clear()
-        tick = watch.tick(cursor)
-        assert len(tick.asset_events) == 180
-        assert len([query for query in self.of_jobs(sent) if "status" in query]) == 2
+        first = watch.tick(cursor)
+        assert len(first.asset_events) == 160
+        assert ["status" in query for query in self.of_jobs(sent)] == [False, True, True, False]
+        table.become("successful", *jobs[:-160])
+        second, third = watch.ticks(2, first.cursor)
+        assert [len(tick.asset_events) for tick in (second, third)] == [jobs_module.MAX_EVENTS, 140]
 
     def test_new_jobs_are_read_once(self, watch, table, sent):
         cursor = watch.tick().cursor

@@ -199,9 +199,8 @@ class JobCursor(BaseModel):
         return self.model_copy(update={"jobs": self.jobs | news})
 
     def turns(self) -> list[list[str]]:
-        """The ids to ask for next, request by request: all open jobs, or of many those asked longest ago."""
+        """The ids of the jobs that go on, request by request, asked longest ago first."""
         ids = [one.id for one in self.open]
-        ids = ids if len(ids) <= FEW else ids[:PAGE]
         return [ids[start : start + PAGE] for start in range(0, len(ids), PAGE)]
 
     def asked(self, turn: Collection[str], answer: Iterable[Job]) -> Self:

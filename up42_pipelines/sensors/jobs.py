@@ -26,9 +26,10 @@ def job_status_sensor(
 ) -> dg.SensorDefinition:
     """The sensor that watches all jobs of a workflow and runs `<name>_<step>_collect` where some have ended.
 
-    Per tick it lists the jobs that are new, asks what the open ones have come to, at most four requests of it, and
-    records each change as an observation on the step's `processing_jobs`. Jobs that ended, well or not, or that UP42
-    no longer knows, are one run per step and partition. It starts running by itself, because it only reads.
+    Per tick it lists the jobs that are new and asks what open ones have come to, in two requests and one more for each
+    50 that changed (docs/decisions/0014). A change becomes an observation on the step's `processing_jobs`; jobs that
+    ended, well or not, or that UP42 no longer knows, become one run per step and partition.
+    It starts running by itself, because it only reads.
 
     Args:
         pipeline: whose jobs.
@@ -76,10 +77,14 @@ class _Tick:
 
     def run(self) -> dg.SensorResult:
         self._read_new()
-        if len(self._cursor.open) > FEW:
+        is_many = len(self._cursor.open) > FEW
+        if is_many:
             self._read_ended()
         for turn in self._cursor.turns():
+            before = len(self._cursor.news())
             self._cursor = self._cursor.asked(turn, self._client.processing.jobs(job_ids=turn, page_size=PAGE))
+            if is_many and not self._is_worth_more(before):
+                break
         news = self._cursor.news()[:MAX_EVENTS]
         self._cursor = self._cursor.told(news)
         requests = list(islice(self._requests(), MAX_RUN_REQUESTS))
@@ -115,14 +120,19 @@ class _Tick:
         self._cursor = self._cursor.read(found, youngest=youngest, now=now)
 
     def _read_ended(self) -> None:
-        """A page of the jobs that ended, the youngest first; one more when most of it was news."""
+        """Jobs that ended, the youngest first: a page, and further ones while most of them is news."""
         oldest = min(one.created for one in self._cursor.open)
         listed = takewhile(lambda job: job.created is None or job.created >= oldest, self._jobs(ENDED))
-        for _ in range(2):
-            before = len(self._cursor.open)
+        is_worth_it = True
+        while is_worth_it:
+            before = len(self._cursor.news())
             self._cursor = self._cursor.seen(islice(listed, PAGE))
-            if before - len(self._cursor.open) < PAGE / 2:
-                return
+            is_worth_it = self._is_worth_more(before)
+
+    def _is_worth_more(self, before: int) -> bool:
+        """Whether a request brought so much news that another one pays, and this tick can tell of it."""
+        after = len(self._cursor.news())
+        return after - before >= PAGE / 2 and after < MAX_EVENTS
 
     def _jobs(self, status: Sequence[JobStatus] = ()) -> Iterator[Job]:
         processes = sorted(set(self._steps.values()))
