@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from up42_pipelines.errors import ApprovalRequired
+from up42_pipelines.lake import Lake
 from up42_pipelines.ordering.keys import OrderTags
+from up42_pipelines.processing.buyer import job_buyer
+from up42_pipelines.processing.purchase import PlannedJob
+from up42_pipelines.processing.templates import UpsamplingNS
+from up42_pipelines.processing.workflow import Step, Workflow
+from up42_pipelines.purchasing.approval import Approvals
 from up42_pipelines.purchasing.budget import Entry, EntryState
 
 PARTITION, OTHER_PARTITION = "berlin|2026-06-01", "berlin|2026-06-02"
@@ -120,6 +127,88 @@ class TestAudit:
         assert said.code == 2
         assert "knows anything of a pipeline 'typo'" in said.stderr
         assert not Path(books.lake_url, "purchases").exists()
+
+
+class Jobs:
+    """A workflow that upsamples one item, with an empty lake."""
+
+    def __init__(self, shop, order_id, lake) -> None:
+        self.client, self.lake_url, self.workflow = shop.client, str(lake), f"cli_{uuid.uuid4().hex[:8]}"
+        [item, *_] = self.client.storage.items_of_order(order_id)
+        self.planned = PlannedJob(
+            workspace_id=self.client.workspace_id,
+            workflow=self.workflow,
+            step="finer",
+            partition=PARTITION,
+            process_id="upsampling-ns",
+            inputs=UpsamplingNS().inputs([item.self_href]),
+        )
+
+    def buyer(self, **rules):
+        workflow = Workflow(name=self.workflow, steps=[Step(name="finer", template=UpsamplingNS())], **rules)
+        return job_buyer(self.client.processing, self.client.account, Lake(self.lake_url), workflow, run="run")
+
+    def buy(self, **rules):
+        buyer = self.buyer(**rules)
+        return buyer.buy(buyer.job(self.planned))
+
+    def entry(self):
+        return self.buyer().ledger.sheet().entries[self.planned.key]
+
+
+class TestWorkflow:
+    @pytest.fixture
+    def jobs(self, shop, fulfilled, tmp_path):
+        shop.control("fates", {"kind": "job", "fate": "captured"})
+        yield Jobs(shop, fulfilled, tmp_path / "lake")
+        shop.control("fates", method="DELETE")
+
+    @pytest.fixture
+    def run(self, cli, jobs):
+        return lambda arguments: cli(arguments, env={"UP42_LAKE_URL": jobs.lake_url})
+
+    def test_a_job_that_waits_is_listed_approved_and_bought(self, run, jobs):
+        with pytest.raises(ApprovalRequired):
+            jobs.buy(approvals=Approvals(above=0))
+        [waiting] = run("orders waiting --json").json
+        assert (waiting["key"], waiting["kind"], waiting["pipeline"]) == (jobs.planned.key, "job", jobs.workflow)
+        assert f"orders approve {jobs.planned.key}" in run(f"orders audit --pipeline {jobs.workflow}").stdout
+        assert run(f"orders approve {jobs.planned.key}").code == 0
+        assert not jobs.buy(approvals=Approvals(above=0)).adopted
+
+    def test_what_a_dead_run_has_left_is_settled(self, run, jobs):
+        bought, long_ago = jobs.buy(), datetime(2026, 6, 1, tzinfo=UTC)
+        buyer = jobs.buyer()
+        number, intent = buyer.book.read(jobs.planned.key)
+        left = {"state": "placing", "holder": "dead", "purchase_ids": (), "lease_until": long_ago}
+        buyer.book.write(number, intent.next(**left))
+        buyer.ledger.reserve(jobs.entry().model_copy(update={"purchase_ids": ()}))
+        said = run(f"orders audit --pipeline {jobs.workflow}")
+        assert (said.code, "left while placing" in said.stdout) == (1, True)
+        said = run(f"orders audit --pipeline {jobs.workflow} --reclaim")
+        assert (said.code, said.lines[0].endswith("they agree.")) == (0, True)
+        assert (jobs.entry().state, jobs.entry().purchase_ids) == (EntryState.SPENT, (bought.id,))
+
+    def test_a_ledger_and_intents_that_were_removed(self, run, jobs):
+        """The ledger is made anew of the titles; jobs on it are not missing although no order has their key."""
+        bought = jobs.buy()
+        shutil.rmtree(jobs.lake_url)
+        said = run(f"orders audit --pipeline {jobs.workflow} --reclaim")
+        assert len(said.lines) == 1
+        assert said.lines[0].endswith(f"0 intents in the lake, {bought.credits} credits committed; they agree.")
+        assert jobs.entry().purchase_ids == (bought.id,)
+        assert run(f"ledger show --pipeline {jobs.workflow} --json").json["entries"][jobs.planned.key]["credits"] > 0
+
+    def test_a_reservation_without_an_intent_is_kept_as_long_as_the_job_exists(self, run, jobs):
+        jobs.buy()
+        buyer, long_ago = jobs.buyer(), datetime(2026, 6, 1, tzinfo=UTC)
+        for key in (jobs.planned.key, uuid.uuid4().hex):
+            entry = Entry(key=key, credits=5, partition=PARTITION, at=long_ago, state=EntryState.RESERVED, claim=9)
+            buyer.ledger.reserve(entry)
+        shutil.rmtree(Path(jobs.lake_url, "purchases", "intents"))
+        said = run(f"orders audit --pipeline {jobs.workflow} --reclaim")
+        assert (said.code, said.stdout.count("left reservation  ")) == (1, 1), said
+        assert list(buyer.ledger.sheet().entries) == [jobs.planned.key]
 
 
 class TestAdopting:

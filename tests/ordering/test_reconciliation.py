@@ -114,7 +114,7 @@ class Books:
         return [finding.kind for finding in self.audit().findings]
 
     def settle(self):
-        settle(self.audit(), self.buyer, self.client.orders, self.client.account)
+        settle(self.audit(), self.buyer, self.client.orders)
 
     def take_up(self):
         return take_up(self.audit(), self.buyer, self.client.orders, self.client.account)

@@ -45,7 +45,7 @@ def orders_audit_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             client = up42.client
             buyer = pipeline.buyer(client, lake.lake, run=context.run.run_id, tell=context.log.info)
             before = audit_pipeline(client.orders, buyer.book, buyer.ledger, now=datetime.now(UTC))
-            settle(before, buyer, client.orders, client.account)
+            settle(before, buyer, client.orders)
             now = datetime.now(UTC)
             report = audit_pipeline(client.orders, buyer.book, buyer.ledger, now=now)
             sheet = buyer.ledger.sheet()

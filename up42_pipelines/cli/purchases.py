@@ -81,7 +81,8 @@ def approve(key: str, credits: int | None, by: str | None, lake_url: str, out: O
 def audit(client: Up42Client, pipeline: str, reclaim: bool, adopt: bool, lake_url: str, out: Output) -> None:
     """Compare what a pipeline or workflow has written down with what UP42 shows.
 
-    Jobs are not compared one by one; what dead runs left behind of them is told, and ended as for orders. Exits with 1 when something needs a person. Buys nothing.
+    Jobs are not compared one by one; what dead runs left behind of them is told, and ended, as of orders. Exits with 1
+    when something needs a person. Buys nothing.
     """
     from up42_pipelines.ordering.reconciliation import audit_pipeline, settle, take_up
     from up42_pipelines.processing.buyer import entries_at_up42

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +17,13 @@ from up42_pipelines.purchasing.intents import Intent, State
 
 
 def audit(
-    intents: Iterable[Intent], sheet: Sheet, orders: Iterable[Order], *, pipeline: str, now: datetime
+    intents: Iterable[Intent],
+    sheet: Sheet,
+    orders: Iterable[Order],
+    *,
+    pipeline: str,
+    now: datetime,
+    jobs: Collection[str] = (),
 ) -> AuditReport:
     """Compare what a pipeline has written down with what UP42 shows.
 
@@ -28,11 +34,20 @@ def audit(
             tags can be lost, and a list may be late.
         pipeline: name of the pipeline.
         now: UTC.
+        jobs: keys of the jobs that UP42 shows under this name, when it is a workflow's: they count on its ledger.
     """
     mine = {intent.key: intent for intent in intents if intent.pipeline == pipeline}
     shown = {order.id: order for order in orders}
     known_by = {one: intent for intent in mine.values() for one in intent.purchase_ids}
-    books = _Books(pipeline=pipeline, now=now, intents=mine, entries=sheet.entries, orders=shown, known_by=known_by)
+    books = _Books(
+        pipeline=pipeline,
+        now=now,
+        intents=mine,
+        entries=sheet.entries,
+        orders=shown,
+        known_by=known_by,
+        jobs=frozenset(jobs),
+    )
     findings = [*_of_intents(books), *_of_orders(books), *_of_keys(books), *_of_entries(books)]
     return AuditReport(
         pipeline=pipeline,
@@ -48,7 +63,10 @@ _CANCELED = OrderStatus.CANCELED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Books:
-    """Everything that is compared; intents and entries by key, orders by id, `known_by` an intent by order id."""
+    """Everything that is compared; intents and entries by key, orders by id, `known_by` an intent by order id.
+
+    `jobs` are keys.
+    """
 
     pipeline: str
     now: datetime
@@ -56,6 +74,7 @@ class _Books:
     entries: dict[str, Entry]
     orders: dict[str, Order]
     known_by: dict[str, Intent]
+    jobs: frozenset[str]
 
     def is_ours(self, order: Order) -> bool:
         return order.id in self.known_by or pipeline_tag(self.pipeline) in (order.tags or ())
@@ -120,7 +139,7 @@ def _unfinished(books: _Books, intent: Intent) -> Finding:
             )
     elif intent.state == State.PLACING:
         kind = FindingKind.LEFT_PLACING
-        text = f"{intent.holder} wrote that it sends the order and was not heard of since. {again} to find out."
+        text = f"{intent.holder} wrote that it sends the request and was not heard of since. {again} to find out."
     elif intent.state == State.CLAIMED and intent.settled_from is None:
         kind = FindingKind.ABANDONED
         text = f"{intent.holder} began to buy it and was not heard of since; nothing was sent. {again}."
@@ -239,7 +258,7 @@ def _counted(books: _Books, entry: Entry, intent: Intent | None) -> Finding | No
     """An entry whose credits count, beside the orders that it stands for."""
     paid = [books.orders[one] for one in entry.purchase_ids if one in books.orders]
     subject = ", ".join(entry.purchase_ids) or entry.key
-    if not paid and intent is None:
+    if not paid and intent is None and entry.key not in books.jobs:
         return Finding(
             kind=FindingKind.NOT_LISTED,
             subject=subject,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -29,28 +29,31 @@ _LEFT_BEHIND = (
 )
 
 
-def audit_pipeline(orders: OrdersApi, book: IntentBook, ledger: Ledger, *, now: datetime) -> AuditReport:
+def audit_pipeline(
+    orders: OrdersApi, book: IntentBook, ledger: Ledger, *, now: datetime, jobs: Collection[str] = ()
+) -> AuditReport:
     """Read what the lake and UP42 say about a pipeline's purchases, and compare.
 
-    The orders are read first: what is bought meanwhile is then known to the lake, and asked for by its id.
+    The orders are read first: what is bought meanwhile is then known to the lake, and asked for by its id. Jobs are not
+    compared one by one: `jobs` are the keys of those that UP42 shows, when the ledger is a workflow's.
     """
     listed = list(orders.list(tags=[pipeline_tag(ledger.pipeline)]))
     sheet = ledger.sheet()
     intents = [intent for intent in book.all() if intent.pipeline == ledger.pipeline]
     known = {one for intent in intents if intent.kind == KIND for one in intent.purchase_ids}
     others = _existing(orders, sorted(known - {order.id for order in listed}))
-    return audit(intents, sheet, [*listed, *others], pipeline=ledger.pipeline, now=now)
+    return audit(intents, sheet, [*listed, *others], pipeline=ledger.pipeline, now=now, jobs=jobs)
 
 
-def settle(report: AuditReport, buyer: Buyer, orders: OrdersApi, account: AccountApi) -> None:
+def settle(report: AuditReport, buyer: Buyer, orders: OrdersApi, *, jobs: Collection[str] = ()) -> None:
     """End what was left behind, as far as UP42 tells how: unfinished intents, reservations, credits given back.
 
     Takes up to the settling delay for each purchase that UP42 may have taken. What cannot be settled stays, and the
-    buyer's `tell` is given the reason.
+    buyer's `tell` is given the reason. `jobs` are those that the audit was given.
     """
     for finding in report.findings:
         try:
-            _settle(finding, buyer, orders, account)
+            _settle(finding, buyer, orders, jobs)
         except Up42Error as error:  # one that stays as it is must not keep the others
             buyer.tell(f"{finding.subject}: {error}")
 
@@ -77,17 +80,18 @@ def _existing(orders: OrdersApi, order_ids: Sequence[str]) -> Iterator[Order]:
             continue
 
 
-def _settle(finding: Finding, buyer: Buyer, orders: OrdersApi, account: AccountApi) -> None:
+def _settle(finding: Finding, buyer: Buyer, orders: OrdersApi, jobs: Collection[str]) -> None:
     if finding.key is None:
         return
     if finding.kind == FindingKind.CANCELLED:
         buyer.ledger.returned(finding.key)
     elif finding.kind in _LEFT_BEHIND:
         _, intent = buyer.book.read(finding.key)
-        if intent is None:
+        if intent is not None:
+            if purchase := buyer.restored(intent):
+                buyer.recover(purchase)
+        elif finding.key not in jobs:
             _release(finding.key, buyer, orders)
-        elif intent.kind == KIND:
-            buyer.recover(OrderPurchase.of_intent(intent, orders, account))
 
 
 def _release(key: str, buyer: Buyer, orders: OrdersApi) -> None:

@@ -72,6 +72,11 @@ class Buyer:
         except NotThereError:
             return None
 
+    def restored(self, intent: Intent) -> Purchase[Any] | None:
+        """The purchase that an intent was written for, perhaps by another process; None when it is of another kind."""
+        restore = self._restore.get(intent.kind)
+        return None if restore is None else restore(intent)
+
     def reclaim(self, *, wait: bool = True) -> list[str]:
         """Settle or give back the reservations that others left behind, by asking UP42. Their keys.
 
@@ -81,11 +86,12 @@ class Buyer:
         reclaimed = []
         for entry in self.ledger.reserved():
             _, intent = self.book.read(entry.key)
-            if intent is None or intent.kind not in self._restore or (not wait and self._is_pending(intent)):
+            purchase = None if intent is None else self.restored(intent)
+            if intent is None or purchase is None or (not wait and self._is_pending(intent)):
                 continue
             self.tell(f"{intent.label}: reserved by another run; asking UP42 what became of it.")
             try:
-                self.recover(self._restore[intent.kind](intent))
+                self.recover(purchase)
             except Up42Error as error:  # one that stays unclear must not keep the others
                 self.tell(f"{intent.label}: its reservation stays. {error}")
             else:
