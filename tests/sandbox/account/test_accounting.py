@@ -21,7 +21,7 @@ LIVES = {
     "rejected": {"created": -9, "valid": -8, "rejected": -7},
     "unlicensed": {"created": -9, "unlicensed": -8},
 }
-RESERVED, CHARGED = {"created", "accepted", "running"}, {"successful", "captured"}
+RESERVED, CHARGED = {"created", "accepted", "running", "failed"}, {"successful", "captured"}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,8 @@ def office(start_sandbox):
         for name, life in LIVES.items():
             job = (name, "upsampling-ns", json.dumps({"title": f"a {name} job"}), 100, BUDGET, now - 9 * SECOND)
             database.execute(
-                "INSERT INTO jobs (id, process_id, inputs, credits, budget_id, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO jobs (id, process_id, inputs, items, credits, budget_id, created_at)"
+                " VALUES (?, ?, ?, '', ?, ?, ?)",
                 job,
             )
             for step, (status, at) in enumerate(life.items()):

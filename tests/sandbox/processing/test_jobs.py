@@ -105,7 +105,7 @@ def test_all_known_processes_are_offered(lab):
         (eula_id,) = parameters["eula-id"]
         assert lab.sandbox.get(f"/v2/eulas/{eula_id}").json()["isAccepted"] is True
         assert parameters["price"] == [{"credits": processes.find(process["id"]).credits_per_km2, "unit": "SQ_KM"}]
-        assert "computes nothing" in whole["description"]
+        assert "A toy" in whole["description"]
     assert lab.sandbox.get(f"{ROOT}/processes/detection-change-spacept").status_code == 404
 
 
@@ -269,7 +269,7 @@ def test_a_result_is_a_collection_of_its_own(lab, items, inputs):
     job = lab.job(job)
     assert job["results"]["errors"] is None
     collection = lab.sandbox.http.get(job["results"]["collection"]).json()
-    assert "unchanged" in collection["description"]
+    assert "toy algorithm" in collection["description"]
     (item,) = lab.sandbox.post("/v2/assets/stac/search", by_job).json()["features"]
     for thing in (collection, item["properties"]):
         assert (thing["up42-system:job_id"], thing["up42-system:source"]) == (job["jobID"], "PROCESSING")

@@ -105,7 +105,7 @@ def test_any_size_of_aoi_can_be_rendered(take_scene, tmp_path, clip, zone, gsd):
     aoi = scene.footprint if clip == "whole" else shape(clip)
     content = source.content(scene, source.collection.products[0], aoi, 0)
     assert (content["epsg"], content["gsd"]) == (zone, gsd)
-    synthetic.write_data(content, tmp_path / "data.tiff")
+    synthetic.write_data(content, content["data"][0], tmp_path / "data.tiff")
     synthetic.write_preview(content, tmp_path / "preview.jpg")
     with rasterio.open(tmp_path / "data.tiff") as raster:
         assert max(raster.shape) <= 2048
@@ -119,13 +119,13 @@ def test_the_southern_hemisphere_has_its_own_zones(tmp_path):
     aoi = scene.footprint.centroid.buffer(0.005)
     content = source.content(scene, source.collection.products[0], aoi, 2)
     assert content["epsg"] == 32721
-    synthetic.write_data(content, tmp_path / "data.tiff")
+    synthetic.write_data(content, content["data"][0], tmp_path / "data.tiff")
     with rasterio.open(tmp_path / "data.tiff") as raster:
         west, south, east, north = rasterio.warp.transform_bounds(raster.crs, 4326, *raster.bounds)
     assert (west, south, east, north) == pytest.approx(content["bbox"], abs=2e-4)
 
 
-def test_two_dates_show_the_same_ground(sandbox, take_scene):
+def test_two_dates_show_the_same_ground_but_for_a_few_building_sites(sandbox, take_scene):
     pixels = []
     for _ in range(2):
         order_id = sandbox.place(take_scene(max_cloud=0).id)
@@ -133,7 +133,8 @@ def test_two_dates_show_the_same_ground(sandbox, take_scene):
         (item,) = sandbox.wait_for_items(order_id)
         with MemoryFile(sandbox.data_of(item)) as memory, memory.open() as raster:
             pixels.append(raster.read())
-    assert np.array_equal(*pixels)
+    before, after = pixels
+    assert 0 < (before != after).any(axis=0).mean() < 0.06
 
 
 def test_a_partial_delivery_comes_in_two_halves_that_fit(sandbox, take_scene, aoi):

@@ -410,8 +410,8 @@ def test_every_change_of_a_job_is_reported_once(tmp_path):
     webhook = webhook_book.create(database, everything, now - 10 * SECOND)
     webhook_book.create(database, webhook_book.Draft("none", "https://x.example", ("order.status",), True, ""), now)
     newer = webhook_book.create(database, everything, now - 2 * SECOND)
-    columns = "id, process_id, inputs, credits, created_at"
-    database.write(f"INSERT INTO jobs ({columns}) VALUES ('job', 'sharpen', '{{}}', 5, ?)", (now,))
+    columns = "id, process_id, inputs, items, credits, created_at"
+    database.write(f"INSERT INTO jobs ({columns}) VALUES ('job', 'sharpen', '{{}}', '', 5, ?)", (now,))
     steps = ((-20, "created"), (-8, "running"), (-8, "successful"), (-1, "captured"), (3600, "never"))
     for step, (after, status) in enumerate(steps):
         database.write("INSERT INTO job_events VALUES ('job', ?, ?, ?)", (now + after * SECOND, step, status))
@@ -443,8 +443,8 @@ def test_only_the_last_status_of_a_job_is_final(tmp_path):
     draft = webhook_book.Draft("all", "https://receiver.example", ("job.status",), True, "")
     webhook = webhook_book.create(database, draft, now)
     for job, statuses in {"old": ("successful", "captured"), "new": ("successful",), "open": ("running",)}.items():
-        columns = "id, process_id, inputs, credits, created_at"
-        database.write(f"INSERT INTO jobs ({columns}) VALUES (?, 'sharpen', '{{}}', 5, ?)", (job, now))
+        columns = "id, process_id, inputs, items, credits, created_at"
+        database.write(f"INSERT INTO jobs ({columns}) VALUES (?, 'sharpen', '{{}}', '', 5, ?)", (job, now))
         for step, status in enumerate(statuses):
             database.write("INSERT INTO job_events VALUES (?, ?, ?, ?)", (job, now, step, status))
     with database.transaction():

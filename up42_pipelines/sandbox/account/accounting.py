@@ -34,10 +34,9 @@ WITH entries (id, budget_id, credits, at) AS (
     WHERE o.type = 'ARCHIVE' AND NOT EXISTS (SELECT 1 FROM order_events WHERE order_id = o.id AND at <= :now
       AND status IN ('FULFILLED', 'FAILED_PERMANENTLY', 'CANCELED'))
   UNION ALL
-  SELECT j.id, j.budget_id, j.credits, NULL FROM jobs j
-    WHERE EXISTS (SELECT 1 FROM job_events WHERE job_id = j.id AND status = 'accepted')
-    AND NOT EXISTS (SELECT 1 FROM job_events WHERE job_id = j.id AND at <= :now
-      AND status IN ('successful', 'captured', 'released')))
+  SELECT j.id, j.budget_id, j.credits, NULL FROM jobs j JOIN job_events a ON a.job_id = j.id AND a.status = 'accepted'
+    WHERE NOT EXISTS (SELECT 1 FROM job_events e WHERE e.job_id = j.id AND e.at <= :now
+      AND e.status IN ('successful', 'captured', 'released')))
 """
 _SUMS = """
 SELECT coalesce(sum(credits) FILTER (WHERE at IS NOT NULL), 0) AS charged,

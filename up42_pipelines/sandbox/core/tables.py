@@ -49,6 +49,7 @@ CREATE INDEX jobs_of_items ON jobs (process_id, items);
 CREATE TABLE job_events (job_id TEXT NOT NULL REFERENCES jobs (id), at INTEGER NOT NULL, step INTEGER NOT NULL,
     status TEXT NOT NULL, PRIMARY KEY (job_id, at, step)) STRICT, WITHOUT ROWID;
 CREATE INDEX job_events_by_time ON job_events (at);
+CREATE INDEX job_events_by_status ON job_events (status, job_id, at);
 
 CREATE TABLE deliveries (
     number INTEGER PRIMARY KEY AUTOINCREMENT, asset_id TEXT NOT NULL UNIQUE, order_id TEXT REFERENCES orders (id),

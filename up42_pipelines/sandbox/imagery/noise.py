@@ -59,7 +59,7 @@ def cells(xs: NDArray[np.float64], ys: NDArray[np.float64], width_m: float, dept
     columns, rows = np.floor(xs / width_m).astype(np.int64), np.floor(ys / depth_m).astype(np.int64)
     first_column, first_row = columns.min(), rows.min()
     lattice = hash_lattice(np.arange(first_column, columns.max() + 1), np.arange(first_row, rows.max() + 1), salt)
-    return lattice[rows - first_row][:, columns - first_column]
+    return np.asarray(lattice[rows - first_row][:, columns - first_column])
 
 
 def _smooth(t: NDArray[np.float64]) -> Floats:

@@ -112,7 +112,7 @@ def layer(content: Mapping[str, Any], file: Mapping[str, Any]) -> Layer:
         # The sum of what the finer pixels see; a pixel that is partly outside shows what it sees there, too.
         blocks = (own.height, times, own.width, times)
         pixels = pixels.reshape(len(pixels), *blocks).mean(axis=(2, 4), dtype=np.float32)
-        inside = inside.reshape(blocks).any(axis=(1, 3))
+        inside = np.asarray(inside.reshape(blocks).any(axis=(1, 3)))
     return Layer(own, tuple(file["bands"]), pixels, inside)
 
 

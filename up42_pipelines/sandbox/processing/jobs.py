@@ -79,7 +79,7 @@ def _outcome(world: World, job: JobInput, credits: int, decided_by: tuple[object
         return Outcome.UNLICENSED
     if job.problems:
         return Outcome.INVALID
-    if credits > accounting.balance(world).available:
+    if credits and credits > accounting.balance(world).available:
         return Outcome.REJECTED
     return job_life.outcome_by_chance(decided_by) if fate is None else Outcome(fate)
 

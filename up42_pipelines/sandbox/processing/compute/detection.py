@@ -79,7 +79,7 @@ class Target:
 
 TARGETS = {
     "detection-buildings-spacept": Target("building", (0.17, 1), "built", area_m2=(60, math.inf)),
-    "detection-trees-spacept": Target("tree", (0.056, 1), "green", every_m=30),
+    "detection-trees-spacept": Target("tree", (0.06, 1), "green", every_m=40),
     "detection-shadows-spacept": Target("shadow", (0, 0.033), "dry", area_m2=(60, math.inf)),
     "detection-ships-airbus": Target("ship", (0.12, 1), within="water", area_m2=(50, 20_000)),
     "detection-wind-turbines-airbus": Target("wind_turbine", (0.2, 1), within="green", area_m2=(0, 500)),

@@ -10,7 +10,7 @@ import pyproj
 import rasterio.features
 import shapely
 from numpy.typing import NDArray
-from shapely.geometry import mapping, shape
+from shapely.geometry import Point, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from up42_pipelines.sandbox.imagery.noise import Floats
@@ -29,7 +29,7 @@ def outlines(mask: NDArray[np.bool_], grid: Grid) -> list[BaseGeometry]:
 def points(mask: NDArray[np.bool_], grid: Grid) -> list[BaseGeometry]:
     """Return the centre of each marked pixel, projected, metres."""
     rows, columns = np.nonzero(mask)
-    return list(shapely.points(grid.columns_x[columns], grid.rows_y[rows]))
+    return [Point(x, y) for x, y in zip(grid.columns_x[columns], grid.rows_y[rows], strict=True)]
 
 
 def collection(geometries: Sequence[BaseGeometry], strength: Floats, grid: Grid, name: str) -> dict[str, Any]:
