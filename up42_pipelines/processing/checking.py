@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import jsonschema
@@ -18,7 +18,11 @@ from up42_pipelines.processing.templates import TEMPLATES
 
 PROCESS_NOT_FOUND = "ProcessNotFound"
 EULA_NOT_ACCEPTED = "EulaNotAccepted"
-"""Names of problems that are ours; UP42's own client (up42-py 4.3.0, `JobTemplate`) uses the same."""
+INVALID_SCHEMA = "InvalidSchema"
+"""Names of problems that UP42's own client uses, too (up42-py 4.3.0, `JobTemplate`)."""
+
+MISSING_INPUT, UNKNOWN_INPUT, INVALID_INPUT = "MissingInput", "UnknownInput", "InvalidInput"
+"""Names of problems that `check_inputs` finds."""
 
 
 class CheckingApi(Protocol):
@@ -42,12 +46,14 @@ class Assessment:
     """What UP42 says about a job before it is executed.
 
     Attributes:
+        process: its process; None when UP42 has none of that id.
         problems: why it would not be taken; empty when it would.
         eula_id: the process's EULA; None when it has none, or is not known.
         eula_accepted: whether the EULA is accepted; True when there is none to accept.
         cost: None when it would not be taken.
     """
 
+    process: Process | None = None
     problems: tuple[InputProblem, ...] = ()
     eula_id: str | None = None
     eula_accepted: bool = True
@@ -56,7 +62,7 @@ class Assessment:
     @property
     def reasons(self) -> str:
         """The problems in one line."""
-        return "; ".join(": ".join(filter(None, (one.name, one.message))) for one in self.problems)
+        return "; ".join(map(in_words, self.problems))
 
 
 def check_job(processing: CheckingApi, process_id: str, inputs: Mapping[str, Any]) -> Assessment:
@@ -72,20 +78,32 @@ def check_job(processing: CheckingApi, process_id: str, inputs: Mapping[str, Any
     Raises:
         ApiError, Unreachable: a call failed; that says nothing about the job.
     """
+    offered = check_process(processing, process_id)
+    if offered.process is None or offered.problems:
+        return offered
+    problems = check_items(processing, offered.process, inputs)
+    return replace(offered, problems=problems, cost=None if problems else processing.cost(process_id, inputs))
+
+
+def check_process(processing: CheckingApi, process_id: str) -> Assessment:
+    """The first part of `check_job`: whether UP42 has the process, and its EULA is accepted."""
     try:
         process = processing.process(process_id)
     except NotFound:
         message = f"UP42 has no process {process_id}; `up42-pipelines jobs processes` lists those it has"
         return Assessment(problems=(InputProblem(name=PROCESS_NOT_FOUND, message=message),))
     eula_id = process.eula_id
-    if eula_id is not None and not processing.eula(eula_id).is_accepted:
-        message = f"EULA {eula_id} of process {process_id} is not accepted; accept it in the UP42 console"
-        problem = InputProblem(name=EULA_NOT_ACCEPTED, message=message)
-        return Assessment(problems=(problem,), eula_id=eula_id, eula_accepted=False)
-    problems = check_inputs(process, inputs) if process_id not in TEMPLATES else ()
-    problems = problems or tuple(processing.validate(process_id, inputs))
-    cost = None if problems else processing.cost(process_id, inputs)
-    return Assessment(problems=problems, eula_id=eula_id, cost=cost)
+    if eula_id is None or processing.eula(eula_id).is_accepted:
+        return Assessment(process=process, eula_id=eula_id)
+    message = f"EULA {eula_id} of process {process_id} is not accepted; accept it in the UP42 console"
+    problem = InputProblem(name=EULA_NOT_ACCEPTED, message=message)
+    return Assessment(process=process, problems=(problem,), eula_id=eula_id, eula_accepted=False)
+
+
+def check_items(processing: CheckingApi, process: Process, inputs: Mapping[str, Any]) -> tuple[InputProblem, ...]:
+    """The second part of `check_job`: whether the inputs fit the process."""
+    problems = check_inputs(process, inputs) if process.id not in TEMPLATES else ()
+    return problems or tuple(processing.validate(process.id, inputs))
 
 
 def check_inputs(process: Process, inputs: Mapping[str, Any]) -> tuple[InputProblem, ...]:
@@ -101,15 +119,20 @@ def check_inputs(process: Process, inputs: Mapping[str, Any]) -> tuple[InputProb
     unknown = [name for name in inputs if name not in described and name != TITLE]
     known = ", ".join(described)
     return (
-        *(InputProblem(name="MissingInput", message=f"{name}: {process.id} needs it") for name in missing),
-        *(InputProblem(name="UnknownInput", message=f"{name}: {process.id} takes {known}") for name in unknown),
+        *(InputProblem(name=MISSING_INPUT, message=f"{name}: {process.id} needs it") for name in missing),
+        *(InputProblem(name=UNKNOWN_INPUT, message=f"{name}: {process.id} takes {known}") for name in unknown),
         *(
-            InputProblem(name="InvalidInput", message=f"{name}: {reason}")
+            InputProblem(name=INVALID_INPUT, message=f"{name}: {reason}")
             for name, value in inputs.items()
             if name in described
             for reason in _objections(described[name], value)
         ),
     )
+
+
+def in_words(problem: InputProblem) -> str:
+    """A problem by name and message, as far as UP42 tells them."""
+    return ": ".join(filter(None, (problem.name, problem.message)))
 
 
 def _is_required(description: Any) -> bool:
@@ -129,7 +152,7 @@ def _objections(description: Any, value: Any) -> list[str]:
 def _against(schema: Mapping[str, Any], value: Any) -> list[str]:
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft7Validator)
     try:
-        kind.check_schema(schema)
-        return [error.message for error in kind(schema, registry=EMPTY_REGISTRY).iter_errors(value)]
+        kind.check_schema(dict(schema))
+        return [error.message for error in kind(dict(schema), registry=EMPTY_REGISTRY).iter_errors(value)]
     except (SchemaError, Unresolvable):
         return []

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from up42_pipelines.api.processing import Job, JobStatus
+from up42_pipelines.processing.checking import in_words
 from up42_pipelines.processing.keys import canonical_inputs
 from up42_pipelines.processing.templates import AnyProcess, Template
 
@@ -39,6 +40,11 @@ class JobOutcome:
     state: JobState
     reason: str
     remedy: str = ""
+
+    @property
+    def sentences(self) -> str:
+        """Reason and remedy."""
+        return f"{self.reason} {self.remedy}".rstrip()
 
 
 _AGAIN = "To buy it again, raise the generation."
@@ -111,5 +117,5 @@ def _age(job: Job) -> tuple[datetime, str]:
 
 
 def _errors(job: Job) -> str:
-    told = "; ".join(": ".join(filter(None, (error.name, error.message))) for error in job.errors)
+    told = "; ".join(map(in_words, job.errors))
     return f" {told.rstrip('.')}." if told else ""

@@ -109,7 +109,8 @@ def plan_jobs(
 def best_reference(source: pystac.Item, references: Sequence[pystac.Item]) -> pystac.Item | None:
     """The reference that covers most of a source, None when none covers any of it.
 
-    Of equal ones it is the latest, then the first by id. Areas are compared in degrees, which is fair among references of one source.
+    Of equal ones it is the latest, then the first by id. Areas are compared in degrees, which is fair among references
+    of one source.
     """
     ground = _ground(source)
     if ground is None or not ground.area:

@@ -45,8 +45,9 @@ def result_items(
     """
     outcome = outcome_of(job)
     if outcome.state is not JobState.SUCCEEDED:
-        said = " ".join(filter(None, (outcome.reason, outcome.remedy)))
-        raise ResultsMissing(job_id=job.id, collection_id=job.collection_id, reason=f"it has not succeeded. {said}")
+        raise ResultsMissing(
+            job_id=job.id, collection_id=job.collection_id, reason=f"it has not succeeded. {outcome.sentences}"
+        )
     for pause_s in _pauses(patience_s):
         if items := _items(storage, job):
             return items

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 from up42_pipelines.errors import ConfigurationError
+from up42_pipelines.processing.keys import TITLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,11 +22,13 @@ class Template:
         process_id: the process.
         item_inputs: names of the inputs that each name one item, in the order in which `inputs` takes the items.
         items_input: name of an input that lists any number of items; empty when there is none.
+        finds_features: whether its results are features, on which no process here can work.
     """
 
     process_id: ClassVar[str]
     item_inputs: ClassVar[tuple[str, ...]] = ("item",)
     items_input: ClassVar[str] = ""
+    finds_features: ClassVar[bool] = False
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -44,55 +47,61 @@ class Template:
         return _filled(self.process_id, self.item_inputs, self.items_input, items) | self.parameters
 
 
-class DetectionBuildingsSpacept(Template):
+class Detection(Template):
+    """A process that finds things in one item; the base of its templates."""
+
+    finds_features = True
+
+
+class DetectionBuildingsSpacept(Detection):
     """Outlines of buildings."""
 
     process_id = "detection-buildings-spacept"
 
 
-class DetectionTreesSpacept(Template):
+class DetectionTreesSpacept(Detection):
     """Trees."""
 
     process_id = "detection-trees-spacept"
 
 
-class DetectionShadowsSpacept(Template):
+class DetectionShadowsSpacept(Detection):
     """Outlines of shadows."""
 
     process_id = "detection-shadows-spacept"
 
 
-class DetectionShipsAirbus(Template):
+class DetectionShipsAirbus(Detection):
     """Ships."""
 
     process_id = "detection-ships-airbus"
 
 
-class DetectionWindTurbinesAirbus(Template):
+class DetectionWindTurbinesAirbus(Detection):
     """Wind turbines."""
 
     process_id = "detection-wind-turbines-airbus"
 
 
-class DetectionStorageTanksAirbus(Template):
+class DetectionStorageTanksAirbus(Detection):
     """Storage tanks."""
 
     process_id = "detection-storage-tanks-airbus"
 
 
-class DetectionTrucksOI(Template):
+class DetectionTrucksOI(Detection):
     """Trucks."""
 
     process_id = "detection-trucks-oi"
 
 
-class DetectionCarsOI(Template):
+class DetectionCarsOI(Detection):
     """Cars."""
 
     process_id = "detection-cars-oi"
 
 
-class DetectionAircraftOI(Template):
+class DetectionAircraftOI(Detection):
     """Aircraft."""
 
     process_id = "detection-aircraft-oi"
@@ -139,6 +148,7 @@ class DetectionChangeSimularity(Template):
 
     process_id: ClassVar[str] = "detection-change-simularity"
     item_inputs: ClassVar[tuple[str, ...]] = ("sourceItem", "referenceItem")
+    finds_features: ClassVar[bool] = True
 
     sensitivity: int = 2
 
@@ -188,12 +198,22 @@ class AnyProcess:
         parameters: inputs that are no items, as they are sent.
         item_inputs: names of the inputs that each name one item.
         items_input: name of an input that lists any number of items; empty when there is none.
+
+    Raises:
+        ConfigurationError: a parameter has the name of an input that is filled otherwise.
     """
 
     process_id: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     item_inputs: tuple[str, ...] = ("item",)
     items_input: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a parameter that would take the place of an item, or of the title by which the job is found."""
+        if taken := {TITLE, self.items_input, *self.item_inputs} & set(self.parameters):
+            raise ConfigurationError(
+                f"Process {self.process_id}: {', '.join(sorted(taken))} cannot be a parameter: items or title go in."
+            )
 
     def inputs(self, items: Sequence[str]) -> dict[str, Any]:
         """As `Template.inputs`."""

@@ -46,7 +46,8 @@ class Workflow:
         timing: how long buying waits, see docs/ordering.md.
 
     Raises:
-        ConfigurationError: a name that cannot be one, a step that works on one that does not exist, or a circle.
+        ConfigurationError: a name that cannot be one, a step that works on one that does not exist or on what its
+            process cannot take, or a circle.
     """
 
     name: str
@@ -69,10 +70,13 @@ class Workflow:
         for step in self.steps:
             if step.of is not None and step.of not in names:
                 raise ConfigurationError(f"Step {step.name} works on {step.of}, which is no step of {self.name}.")
-            takes_pairs = len(step.template.item_inputs) == _PAIR and not step.template.items_input
-            if takes_pairs != (step.reference_days is not None):
-                needs = "needs reference_days" if takes_pairs else "compares nothing: leave reference_days out"
-                raise ConfigurationError(f"Step {step.name}: process {step.template.process_id} {needs}.")
+            _check_items(step)
+            before = next((one for one in self.steps if one.name == step.of), None)
+            if before is not None and _finds_features(before) and not isinstance(step.template, AnyProcess):
+                raise ConfigurationError(
+                    f"Step {step.name}: process {step.template.process_id} works on pixels, and step {before.name} "
+                    "finds features."
+                )
         if len(self.in_order()) < len(names):
             raise ConfigurationError(f"The steps of workflow {self.name} go in a circle.")
 
@@ -93,6 +97,26 @@ class Workflow:
             ordered += following
             waiting += [step.name for step in following]
         return ordered
+
+
+def _check_items(step: Step) -> None:
+    """Refuse a step whose process takes other items than a step can give it: one, a pair, or all."""
+    process_id, template = step.template.process_id, step.template
+    takes_pairs = len(template.item_inputs) == _PAIR and not template.items_input
+    if not template.items_input and len(template.item_inputs) not in (1, _PAIR):
+        raise ConfigurationError(
+            f"Step {step.name}: process {process_id} takes {len(template.item_inputs)} items; a step gives it one, "
+            "source and reference, or a list of all."
+        )
+    if takes_pairs != (step.reference_days is not None):
+        needs = "needs reference_days" if takes_pairs else "compares nothing: leave reference_days out"
+        raise ConfigurationError(f"Step {step.name}: process {process_id} {needs}.")
+    if step.reference_days is not None and step.reference_days < 1:
+        raise ConfigurationError(f"Step {step.name}: reference_days is {step.reference_days}; 1 is the day before.")
+
+
+def _finds_features(step: Step) -> bool:
+    return isinstance(step.template, Template) and step.template.finds_features
 
 
 _PAIR = 2
