@@ -17,7 +17,7 @@ from up42_pipelines.cli.output import Column, Output, example, json_option, limi
 from up42_pipelines.cli.wording import explained, instant, number, price
 
 if TYPE_CHECKING:
-    from up42_pipelines.api import InputProblem, Job, Process, Up42Client
+    from up42_pipelines.api import Job, Process, Up42Client
     from up42_pipelines.processing.checking import Assessment
     from up42_pipelines.processing.templates import AnyProcess, Template
 
@@ -114,6 +114,7 @@ def list_jobs(
 @with_client
 def show(client: Up42Client, job_id: str, out: Output) -> None:
     """Show a processing job. Says in words where it stands, what it cost, and what it left or why it failed."""
+    from up42_pipelines.processing.checking import in_words
     from up42_pipelines.processing.outcome import outcome_of
 
     job = client.processing.job(job_id)
@@ -124,7 +125,7 @@ def show(client: Up42Client, job_id: str, out: Output) -> None:
             "title": job.title,
             "process": job.process_id,
             "status": explained(job.status, _style(job)),
-            "errors": [_in_words(error) for error in job.errors],
+            "errors": [in_words(error) for error in job.errors],
             "what to do": outcome_of(job).remedy,
             "collection": job.collection_id,
             "price": None if job.credits is None else price(job.credits),
@@ -149,7 +150,7 @@ def check(client: Up42Client, process_id: str, items: Sequence[str], params: Seq
     reference. Asks for process, EULA, validation and cost; exits with 1 when something is wrong. Nothing here starts a
     job: that is the business of a workflow, which buys each one once.
     """
-    from up42_pipelines.processing.checking import check_job
+    from up42_pipelines.processing.checking import check_job, in_words
 
     hrefs = [_href(client, item) for item in items]
     inputs = {"title": "check", **_template_of(process_id, len(hrefs)).inputs(hrefs), **read_params(params)}
@@ -167,7 +168,7 @@ def check(client: Up42Client, process_id: str, items: Sequence[str], params: Seq
             "process": process_id,
             "items": hrefs,
             "EULA": _licence(assessed),
-            "problems": [Text(_in_words(problem), style="red") for problem in assessed.problems],
+            "problems": [Text(in_words(problem), style="red") for problem in assessed.problems],
             "price": price(assessed.cost.total_credits) if assessed.cost else None,
         },
     )
@@ -208,11 +209,13 @@ def results(client: Up42Client, job_id: str, place: str, out: Output) -> None:
 
 def _takes(client: Up42Client, process: Process, href: str) -> Text:
     """Whether a process takes an item; of a process that needs several nobody knows."""
+    from up42_pipelines.processing.checking import in_words
+
     wanted = len(_template_of(process.id, 1).item_inputs)
     if wanted != 1:
         return Text(f"needs {wanted} items", style="dim")
     problems = client.processing.validate(process.id, {"title": "check", "item": href})
-    return Text("; ".join(map(_in_words, problems)), style="dim") if problems else Text("yes", style="green")
+    return Text("; ".join(map(in_words, problems)), style="dim") if problems else Text("yes", style="green")
 
 
 def _template_of(process_id: str, number: int) -> Template | AnyProcess:
@@ -239,7 +242,3 @@ def _licence(assessed: Assessment) -> Text | None:
         return None
     standing = "accepted" if assessed.eula_accepted else "not accepted: accept it in the console"
     return Text(f"{assessed.eula_id}, {standing}", style="" if assessed.eula_accepted else "red")
-
-
-def _in_words(problem: InputProblem) -> str:
-    return ": ".join(filter(None, (problem.name, problem.message)))
