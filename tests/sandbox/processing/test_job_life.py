@@ -52,7 +52,9 @@ def test_how_a_life_ends(outcome, ends):
 
 
 def test_a_job_that_is_stuck_runs_for_hours():
-    (_, failed), (_, released) = ((status, after) for after, status in job_life.plan(Outcome.STUCK_RELEASED, ("lot",))[-2:])
+    (_, failed), (_, released) = (
+        (status, after) for after, status in job_life.plan(Outcome.STUCK_RELEASED, ("lot",))[-2:]
+    )
     assert 6 * 3600 <= failed < released < 13 * 3600
 
 

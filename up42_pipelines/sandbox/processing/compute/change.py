@@ -34,8 +34,9 @@ def detect_change(layers: Sequence[Layer], options: Mapping[str, Any]) -> dict[s
     bands = common_bands(source.bands, reference.bands)
     difference = np.abs(source.select(bands).reflectance - reference.select(bands).reflectance).mean(axis=0)
     grid, limit = source.grid, threshold(options.get("sensitivity", DEFAULT_SENSITIVITY))
-    cloudy = ~detection.look(source).clear | ~detection.look(reference).clear
-    clear = detection.local_mean(cloudy, max(1, round(_CLOUD_MARGIN_M / grid.gsd_m))) == 0
+    cloudy = detection.look(source).cloud | detection.look(reference).cloud
+    near_cloud = detection.local_mean(cloudy, max(1, round(_CLOUD_MARGIN_M / grid.gsd_m))) > 0
+    clear = source.valid & reference.valid & ~near_cloud
     smallest = max(_SMALLEST_M2, 2 * grid.gsd_m**2)
     changed = [patch for patch in vectors.outlines((difference > limit) & clear, grid) if patch.area >= smallest]
     return vectors.collection(changed, np.asarray(difference / (2 * limit), np.float32), grid, "change")

@@ -28,6 +28,7 @@ class View:
         brightness: mean reflectance of the visible bands, (y, x); of all bands when none of them is named.
         greenness: (2 green - red - blue) / (2 green + red + blue); 0 without these bands.
         blueness: (blue - red) / (blue + red); 0 without these bands.
+        cloud: valid, and as bright as a cloud.
         clear: valid, and no cloud.
     """
 
@@ -35,6 +36,7 @@ class View:
     brightness: Floats
     greenness: Floats
     blueness: Floats
+    cloud: Mask
     clear: Mask
 
     @property
@@ -121,7 +123,8 @@ def look(layer: Layer) -> View:
         red, green, blue = layer.select(visible).reflectance
         greenness = (2 * green - red - blue) / np.maximum(2 * green + red + blue, 1e-4)
         blueness = (blue - red) / np.maximum(blue + red, 1e-4)
-    return View(layer, brightness, greenness, blueness, layer.valid & (layer.reflectance.min(axis=0) < CLOUD))
+    cloud = layer.valid & (layer.reflectance.min(axis=0) >= CLOUD)
+    return View(layer, brightness, greenness, blueness, cloud, layer.valid & ~cloud)
 
 
 def local_mean(mask: Mask, radius: int) -> Floats:
