@@ -199,6 +199,14 @@ class TestTelling:
         cursor = cursor.told(cursor.news()).seen([job("a", 0, "released")])
         assert [each.status for each in cursor.news()] == ["released"]
 
+    @pytest.mark.parametrize(("status", "is_news"), [("quarantined", False), ("failed", False), ("running", True)])
+    def test_what_is_listed_again_is_told_when_it_changed(self, status, is_news):
+        cursor = reading(one("a", 0, "quarantined")).seen(
+            [job("a", 0, "failed" if status == "failed" else "quarantined")]
+        )
+        cursor = reading(one("a", 0, status), cursor=cursor.told(cursor.news()))
+        assert [each.status for each in cursor.news()] == [status] * is_news
+
     def test_only_what_was_told_asks_for_a_run(self):
         cursor = reading(one("a", 1), one("b", 2, "failed"), one("c", 3, "captured", partition="x|y"))
         assert cursor.ended() == {}

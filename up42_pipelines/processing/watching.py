@@ -8,7 +8,6 @@ requests, the jobs that ended are listed as well, newest first: one page holds m
 from __future__ import annotations
 
 import base64
-import binascii
 import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -16,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from up42_pipelines.api.processing import Job, JobStatus
 from up42_pipelines.processing.keys import JobTitle
@@ -154,7 +153,7 @@ class JobCursor(BaseModel):
         """Read a stored cursor. One that cannot be read starts from scratch: jobs are handled again, safely."""
         try:
             return cls.model_validate_json(zlib.decompress(base64.b64decode(text or "", validate=True)))
-        except (ValidationError, binascii.Error, zlib.error, ValueError):
+        except (ValueError, zlib.error):
             return cls()
 
     def __str__(self) -> str:
@@ -229,11 +228,12 @@ class JobCursor(BaseModel):
 
     def dropped(self, jobs: Iterable[Watched]) -> Self:
         """Without jobs for which there is nothing left to do."""
-        gone = {one.id: one.created for one in jobs}
-        settled = self.reading.settled if self.reading else None
-        done = {job_id: created for job_id, created in gone.items() if settled is None or created >= settled}
-        left = {job_id: one for job_id, one in self.jobs.items() if job_id not in gone}
-        return self.model_copy(update={"jobs": left, "done": self.done | done})
+        over = {one.id: one.created for one in jobs}
+        left = {job_id: one for job_id, one in self.jobs.items() if job_id not in over}
+        listed_again = {
+            job_id: created for job_id, created in over.items() if self.reading and created >= self.reading.settled
+        }
+        return self.model_copy(update={"jobs": left, "done": self.done | listed_again})
 
 
 def _missed(one: Watched) -> Watched:
