@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
 from up42_pipelines.assets import (
@@ -10,6 +12,7 @@ from up42_pipelines.assets import (
     processed_items_asset,
     processing_jobs_asset,
 )
+from up42_pipelines.assets.workflow_dry_run import workflow_dry_run_job
 from up42_pipelines.processing.workflow import Step
 from up42_pipelines.resources import LakeResource, Up42Resource
 from up42_pipelines.sensors import job_status_sensor
@@ -96,7 +99,7 @@ def build_workflow(
     )
     return dg.Definitions(
         assets=assets,
-        jobs=[start, approve, *collect],
+        jobs=[start, approve, *collect, workflow_dry_run_job(processing, up42, lake)],
         sensors=[
             job_status_sensor(processing, collect, interval_s=sensor_interval_s),
             *([automation] if any(automated.values()) else []),
@@ -109,7 +112,7 @@ def _jobs_of(processing: ProcessingPipeline, steps: list[Step]) -> dg.AssetSelec
     return dg.AssetSelection.assets(*(processing.key(step.name, "processing_jobs") for step in steps))
 
 
-def _automation(step: Step, *, start_on_delivery: bool) -> dg.AutomationCondition[dg.AssetKey] | None:
+def _automation(step: Step, *, start_on_delivery: bool) -> dg.AutomationCondition[Any] | None:
     """When a step's jobs are bought without a run that asks for it.
 
     Only what changed upstream counts, not that it was materialized again: `eager` would start at every repetition.

@@ -44,6 +44,11 @@ class Collected:
     remedy: str = ""
 
     @property
+    def explanation(self) -> str:
+        """Reason and remedy."""
+        return f"{self.reason} {self.remedy}".rstrip()
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What the table and downstream tell of it."""
         return {
@@ -94,13 +99,19 @@ def processed_items_asset(processing: ProcessingPipeline, step: Step) -> dg.Asse
             jobs = [job for job, _ in jobs_of(client.processing, processing.workflow, step, partition)]
             collected = [_collected(client, processing, job) for job in current(jobs, step.template)]
         for one in collected:
-            context.log.info(f"job {one.job.id}: {one.state}. {one.reason}")
+            log = context.log.info if one.state in (JobState.SUCCEEDED, JobState.WAITING) else context.log.warning
+            log(f"job {one.job.id}: {one.state}. {one.explanation}")
         failed = [one for one in collected if one.state is JobState.FAILED]
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name=NO_JOB_FAILED,
             passed=not failed,
-            metadata={"failed_jobs": {one.job.id: f"{one.reason} {one.remedy}".rstrip() for one in failed}},
+            metadata={
+                "failed_jobs": {one.job.id: one.explanation for one in failed},
+                "jobs_in_an_unknown_status": {
+                    one.job.id: one.explanation for one in collected if one.state is JobState.UNKNOWN
+                },
+            },
         )
         metadata = _metadata(collected)
         if failed and len(failed) == len(collected):
@@ -134,7 +145,7 @@ def _collected(client: Up42Client, processing: ProcessingPipeline, job: Job) -> 
 
 def _nothing_left(step: Step, partition: str, failed: Sequence[Collected]) -> str:
     said = [f"Step {step.name} has no results for {partition}: none of its {len(failed)} job(s) has any."]
-    said += [f"- Job {one.job.id}: {one.reason} {one.remedy}".rstrip() for one in failed]
+    said += [f"- Job {one.job.id}: {one.explanation}" for one in failed]
     return "\n".join(said)
 
 

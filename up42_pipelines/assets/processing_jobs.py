@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 import pystac
@@ -52,7 +53,7 @@ class Outcome:
 
 
 def processing_jobs_asset(
-    processing: ProcessingPipeline, step: Step, *, automation: dg.AutomationCondition[dg.AssetKey] | None = None
+    processing: ProcessingPipeline, step: Step, *, automation: dg.AutomationCondition[Any] | None = None
 ) -> dg.AssetsDefinition:
     """The asset that makes sure that a step's job exists for each item of a partition, once per generation.
 
