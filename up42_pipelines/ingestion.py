@@ -19,8 +19,7 @@ from up42_pipelines.sensors import order_status_sensor
 
 
 def build_ingestion(
-    pipeline: Pipeline,
-    *,
+    *pipelines: Pipeline,
     up42: Up42Resource,
     lake: LakeResource,
     sensor_interval_s: int = 60,
@@ -28,19 +27,29 @@ def build_ingestion(
 ) -> dg.Definitions:
     """Definitions of `scenes -> orders -> stac_items -> cogs`, ready to merge into a code location.
 
-    Besides the assets there are the job `<name>_ingest` (the whole chain, for schedule and backfills), the job
-    `<name>_deliver` (what the sensor runs), the job `<name>_dry_run` (what a range of partitions would buy), the daily
-    schedule `<name>_daily` (stopped at first: it spends) and the sensor `<name>_order_status_sensor` (running at
-    first: it only reads).
+    For each pipeline there are, besides the assets, the job `<name>_ingest` (the whole chain, for schedule and
+    backfills), the job `<name>_deliver` (what the sensor runs), the job `<name>_dry_run` (what a range of
+    partitions would buy), the daily schedule `<name>_daily` (stopped at first: it spends) and the sensor
+    `<name>_order_status_sensor` (running at first: it only reads).
 
     Args:
-        pipeline: what to look for and where.
+        pipelines: what to look for and where. Several on one lake belong into one call, with a `key_prefix` each:
+            Dagster merges definitions only when they share their resources.
         up42: the account.
         lake: where deliveries land.
         sensor_interval_s: seconds between two looks at UP42.
         schedule_hour: hour of the day (UTC) at which yesterday's partitions are ingested.
     """
+    return dg.Definitions.merge(
+        *(_ingestion(pipeline, up42, sensor_interval_s, schedule_hour) for pipeline in pipelines),
+        dg.Definitions(
+            resources={"up42": up42, "lake": lake, "stac_io_manager": StacIOManager(lake=lake)},
+            executor=dg.in_process_executor,
+        ),
+    )
 
+
+def _ingestion(pipeline: Pipeline, up42: Up42Resource, sensor_interval_s: int, schedule_hour: int) -> dg.Definitions:
     def selected(*names: str) -> dg.AssetSelection:
         return dg.AssetSelection.assets(*(pipeline.key(name) for name in names))
 
@@ -94,6 +103,4 @@ def build_ingestion(
         jobs=[ingest, approve, deliver, audit, dry_run_job(pipeline, up42)],
         schedules=[daily, daily_audit],
         sensors=[order_status_sensor(pipeline, interval_s=sensor_interval_s)],
-        resources={"up42": up42, "lake": lake, "stac_io_manager": StacIOManager(lake=lake)},
-        executor=dg.in_process_executor,
     )
