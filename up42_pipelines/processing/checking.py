@@ -132,7 +132,7 @@ def check_inputs(process: Process, inputs: Mapping[str, Any]) -> tuple[InputProb
 
 def in_words(problem: InputProblem) -> str:
     """A problem by name and message, as far as UP42 tells them."""
-    return ": ".join(filter(None, (problem.name, problem.message)))
+    return ": ".join(filter(None, (problem.name, (problem.message or "").rstrip("."))))
 
 
 def _is_required(description: Any) -> bool:

@@ -118,4 +118,4 @@ def _age(job: Job) -> tuple[datetime, str]:
 
 def _errors(job: Job) -> str:
     told = "; ".join(map(in_words, job.errors))
-    return f" {told.rstrip('.')}." if told else ""
+    return f" {told}." if told else ""
