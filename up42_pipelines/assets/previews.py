@@ -26,6 +26,7 @@ _QUICKLOOK_PX = 200
 _CAPTION_PX = 230
 _SIZES_PX = (256, 200, 160, 128, 96, 64)
 """Longer sides that are tried, until a picture is small enough; the last one always is."""
+_POINT_PX = 1.5
 _OUTLINE, _HALO, _PAPER = (255, 214, 10), (32, 32, 32), (247, 247, 245)  # red, green, blue
 
 
@@ -180,9 +181,10 @@ def _drawn(parts: np.ndarray, bounds: tuple[float, float, float, float], shape: 
         lon = lon + 360 * np.round((west + width / 2 - lon) / 360)  # the turn of the globe that the image is on
         return np.column_stack([(lon - west) / width * shape[1], (north - lat) / height * shape[0]])
 
-    areas = np.isin(shapely.get_type_id(parts), [shapely.GeometryType.POLYGON])
-    lines = np.where(areas, shapely.boundary(parts), parts)
-    lines = shapely.transform(lines[~(shapely.is_missing(lines) | shapely.is_empty(lines))], place)
+    parts = shapely.transform(parts[~(shapely.is_missing(parts) | shapely.is_empty(parts))], place)
+    kinds = shapely.get_type_id(parts)
+    lines = np.where(kinds == shapely.GeometryType.POLYGON, shapely.boundary(parts), parts)
+    lines = np.where(kinds == shapely.GeometryType.POINT, shapely.buffer(parts, _POINT_PX), lines)
     if not len(lines):
         return np.zeros(shape, bool)
     return np.asarray(rasterize(lines, out_shape=shape, all_touched=True, dtype="uint8"), dtype=bool)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ from up42_pipelines.lake.vectors.shapes import ShapeReader
 
 _CHUNK_BYTES = 1 << 20
 _MAX_VALUE_CHARACTERS = 64 << 20
+_SPACE = re.compile(r"[ \t\r\n]*")
 _CRS84 = "OGC:CRS84"
 # Names alone: PROJ would also take parameters, and names of files.
 _CRS_NAME = re.compile(
@@ -179,10 +181,9 @@ class _Text:
     def peek(self) -> str:
         """The next character that is no white space; empty at the end."""
         while True:
-            while self._at < len(self._text):
-                if self._text[self._at] not in " \t\r\n":
-                    return self._text[self._at]
-                self._at += 1
+            self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]  # nothing also matches
+            if self._at < len(self._text):
+                return self._text[self._at]
             if not self._more():
                 return ""
 
@@ -225,8 +226,7 @@ class _Text:
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
         if len(made) < len(pairs):
-            names = [name for name, _ in pairs]
-            self._repeated |= {name for name in made if names.count(name) > 1}
+            self._repeated |= {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
         return made
 
 

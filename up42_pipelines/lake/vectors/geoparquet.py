@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import shapely
 from pyproj import CRS
 from shapely.errors import ShapelyError
+from shapely.geometry.base import BaseGeometry
 
 from up42_pipelines.errors import InvalidDelivery, LakeError
 from up42_pipelines.lake.vectors.columns import arrow_columns
@@ -112,8 +113,8 @@ def _without_measures(geometries: Any) -> tuple[Any, tuple[str, ...]]:
         return geometries, ()
     plain = geometries.copy()
     for index in np.flatnonzero(has_m):
-        dimensions = 3 if shapely.has_z(plain[index]) else 2
-        plain[index] = shapely.from_wkb(shapely.to_wkb(plain[index], output_dimension=dimensions))
+        geometry: BaseGeometry = plain[index]
+        plain[index] = shapely.from_wkb(shapely.to_wkb(geometry, output_dimension=3 if geometry.has_z else 2))
     return plain, (f"Measures (m) of {int(has_m.sum())} geometries are left out: GeoParquet has none.",)
 
 

@@ -53,15 +53,17 @@ class ShapeReader:
         try:
             return make(document.get("coordinates"))
         except (ValueError, TypeError, ShapelyError) as error:
-            raise InvalidDelivery(f"its coordinates are no {kind}: {' '.join(str(error).split())[:120]}.") from error
+            raise InvalidDelivery(
+                f"its coordinates are no {kind}: {' '.join(str(error).split())[:120].rstrip('.')}."
+            ) from error
 
     def notes(self) -> tuple[str, ...]:
         """What was changed, one sentence each."""
         notes = []
         if self._closed:
-            notes.append(f"{self._closed} rings did not end where they began, and were closed.")
+            notes.append(f"{self._closed} ring(s) did not end where they began, and were closed.")
         if self._cut:
-            notes.append(f"{self._cut} lists of positions had more than three numbers each; three are kept.")
+            notes.append(f"{self._cut} list(s) of positions had more than three numbers each; three are kept.")
         return tuple(notes)
 
     def _polygon(self, rings: Any) -> shapely.Polygon:
