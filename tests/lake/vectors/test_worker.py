@@ -62,7 +62,7 @@ def test_what_is_refused_leaves_nothing(worker, geojson, tmp_path):
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
-        (ProcessLimits(memory_bytes=450 << 20), "more than 450 MB of memory"),
+        (ProcessLimits(memory_bytes=420 << 20), "more than 420 MB of memory"),
         (ProcessLimits(seconds=0.01), "longer than 0 s"),
         (ProcessLimits(file_bytes=500), "a file of more than 500 bytes"),
     ],
@@ -71,7 +71,7 @@ def test_limits(worker, geojson, tmp_path, monkeypatch, limits, reason):
     """With a bomb: lists of lists take fifty times as much memory as text."""
     source = geojson((POINT, {"a": "bomb"}))
     if "memory" in reason:
-        source.write_text(source.read_text().replace('"bomb"', f"[{'[],' * 1_500_000}[]]"))
+        source.write_text(source.read_text().replace('"bomb"', f"[{'[],' * 2_000_000}[]]"))
     monkeypatch.setattr(worker, "_limits", limits)
     with pytest.raises(InvalidDelivery, match=reason):
         worker.land(source, tmp_path / "a.parquet")
