@@ -14,7 +14,7 @@ from up42_pipelines.assets.landing_log import LandingLog
 from up42_pipelines.assets.previews import picture
 from up42_pipelines.checks import check_results
 from up42_pipelines.errors import ApiError, InvalidDelivery, TransferError
-from up42_pipelines.lake import COG_MEDIA_TYPE, Lake, LandedItem, LandingOptions, RasterWorker, land_item
+from up42_pipelines.lake import COG_MEDIA_TYPE, Lake, LandedItem, LandingOptions, RasterWorker, VectorWorker, land_item
 from up42_pipelines.lake.content import PARQUET_MEDIA_TYPE
 from up42_pipelines.ordering.delivery import digest
 
@@ -137,7 +137,7 @@ def land_items(
     """
     outcome, wanted = Outcome(), list(items)
     told = LandingLog(log, len(wanted))
-    with RasterWorker() as rasters:
+    with RasterWorker() as rasters, VectorWorker() as vectors:
         for item in wanted:
             told.begin(item.id)
             try:
@@ -147,6 +147,7 @@ def land_items(
                     collection_id=collection_id,
                     sign=client.storage.assets.download_url,
                     rasters=rasters,
+                    vectors=vectors,
                     ordered=area_of(item),
                     options=options,
                     on_event=told,
