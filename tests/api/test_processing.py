@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from up42_pipelines.api import Job, JobSort, JobStatus, Process, Processing, Sort
+from up42_pipelines.api import Cost, Job, JobSort, JobStatus, Process, Processing, Sort
 from up42_pipelines.errors import (
     AnswerLost,
     ApiError,
@@ -200,6 +200,21 @@ class TestCost:
         cost = processing.cost("pansharpening", INPUTS)
         assert (cost.pricing_strategy, cost.total_credits, cost.total_size, cost.unit) == ("area", 63, 15.8, "SQ_KM")
         assert [json.loads(one["body"]) for one in script.requests(COST)] == [{"inputs": INPUTS}] * 2
+
+    def test_it_compares_with_numbers_and_costs(self):
+        cost, same, less = (Cost(total_credits=credits) for credits in (63, 63, 62.5))
+        assert cost <= 63
+        assert not cost < 63
+        assert cost < 63.5
+        assert cost >= 63
+        assert not cost > 63
+        assert cost > 62
+        assert less < cost
+        assert not cost <= less
+        assert cost >= same
+        assert not cost > same
+        assert not less >= cost
+        assert max([less, cost]) is cost
 
     def test_nothing_is_a_price(self, script, processing):
         script.on(COST, (200, {"pricingStrategy": "none", "totalCredits": 0}, {}))

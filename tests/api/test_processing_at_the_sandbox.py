@@ -116,6 +116,7 @@ class TestJobsOfTheSandbox:
         assert job.credits == cost.total_credits == sum(one["credits"] for one in charges(paused, job.id))
         [result] = client.storage.items_of_job(job.id)
         assert result.collection_id == job.collection_id
+        assert [one.id for one in client.storage.items_of_collection(job.collection_id)] == [result.id]
         assert result.properties["up42-system:job_id"] == job.id
         assert shape(result.geometry).equals(shape(item.geometry))
 
@@ -136,7 +137,7 @@ class TestJobsOfTheSandbox:
         assert (job.collection_id, job.credits) == (None, None)
         assert all(problem.name and problem.message for problem in job.errors)
         assert bool(job.errors) == errors
-        assert client.storage.items_of_job(job.id) == []
+        assert client.storage.items_of_job(job.id) == client.storage.items_of_collection(str(uuid.uuid4())) == []
         assert charges(paused, job.id) == []
 
     def test_pass_through_their_statuses(self, client, steer, item):

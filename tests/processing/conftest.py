@@ -15,7 +15,7 @@ AREA = box(12.48, 41.88, 12.484, 41.884)
 
 
 class Workshop:
-    """The sandbox, a client, and `items`: what the data product `bundle` delivers of the area, the earlier one first."""
+    """The sandbox, a client, and `items`: two deliveries of the data product `bundle`, the earlier one first."""
 
     def __init__(self, sandbox) -> None:
         self.sandbox, self.client = sandbox, sandbox.client()

@@ -145,13 +145,13 @@ class Offers:
         return Process.parse({"id": process_id, "inputs": self.described})
 
     def eula(self, eula_id):
-        raise AssertionError("there is none")
+        pytest.fail(f"there is no EULA {eula_id}")
 
-    def validate(self, process_id, inputs):
+    def validate(self, process_id, _inputs):
         self.validated.append(process_id)
         return ()
 
-    def cost(self, process_id, inputs):
+    def cost(self, _process_id, _inputs):
         return "a price"
 
 

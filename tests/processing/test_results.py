@@ -1,4 +1,4 @@
-"""The items that a job made, also when they come late or never. Storage is a stand-in: it decides what each look sees."""
+"""The items that a job made, also when they come late or never. Storage is a stand-in that decides what is seen."""
 
 from types import SimpleNamespace
 

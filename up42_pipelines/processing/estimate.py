@@ -97,12 +97,14 @@ class WorkflowEstimate:
         steps: each after the one whose results it works on.
         refusals: sentences: the ceilings that would not let a job through.
         approvals: sentences: the jobs that would wait for a person.
+        sheet: what would be committed afterwards; the estimate of the next partition begins with it.
     """
 
     workflow: str
     steps: tuple[StepEstimate, ...]
     refusals: tuple[str, ...] = ()
     approvals: tuple[str, ...] = ()
+    sheet: Sheet
 
     @property
     def credits(self) -> int:
@@ -156,8 +158,9 @@ def estimate_workflow(
         items: that the first steps would work on.
         references: that steps which compare would compare with.
         partition: partition key.
-        workspace_id: part of the job keys; with the real one, jobs that are on the sheet already count once.
-        sheet: what the workflow has committed so far; nothing when None.
+        workspace_id: part of the job keys; with the real one, jobs of first steps that are on the sheet count once.
+        sheet: what the workflow has committed so far; nothing when None. Jobs of later steps that are on it count once
+            more: what they worked on is not known here.
 
     Raises:
         ApiError, Unreachable: a call failed; that says nothing about the workflow.
@@ -188,7 +191,7 @@ def estimate_workflow(
                 problems=told,
             )
         )
-    refusals = over_ceilings(
+    refusals, afterwards = under_ceilings(
         workflow, estimates, partition=partition, sheet=sheet or Sheet(pipeline=workflow.name), at=datetime.now(UTC)
     )
     return WorkflowEstimate(
@@ -196,13 +199,14 @@ def estimate_workflow(
         steps=tuple(estimates),
         refusals=tuple(refusals),
         approvals=tuple(_approvals(workflow, estimates)),
+        sheet=afterwards,
     )
 
 
-def over_ceilings(
+def under_ceilings(
     workflow: Workflow, steps: Sequence[StepEstimate], *, partition: str, sheet: Sheet, at: datetime
-) -> list[str]:
-    """The jobs that a ceiling would refuse if all were bought in turn, as sentences. Pure.
+) -> tuple[list[str], Sheet]:
+    """The jobs that a ceiling would refuse if all were bought in turn, as sentences, and the sheet afterwards. Pure.
 
     Steps that follow one step are bought in one run: on its ceiling they count together.
     """
@@ -221,7 +225,7 @@ def over_ceilings(
                 refusals.append(reserved.sentence(f"Step {estimate.step} on {', '.join(job.items)}"))
             else:
                 sheet = reserved
-    return refusals
+    return refusals, sheet
 
 
 def _approvals(workflow: Workflow, steps: Sequence[StepEstimate]) -> list[str]:
