@@ -15,6 +15,7 @@ from up42_pipelines.failures import explained
 from up42_pipelines.lake import Lake, LandedItem, item_folder, read_features, read_item
 from up42_pipelines.lake.landing.pictures import quicklook_of
 from up42_pipelines.processing.provenance import inputs_of, linked_to_sources, source_ids
+from up42_pipelines.processing.templates import Template
 from up42_pipelines.processing.workflow import Step
 from up42_pipelines.resources import LakeResource, Up42Resource
 
@@ -28,11 +29,12 @@ def processed_cogs_asset(processing: ProcessingPipeline, step: Step) -> dg.Asset
     step's own. Each item is linked (`derived_from`) to those of the lake that it was made of.
     """
     key, collection_id = processing.key(step.name, "processed_cogs"), processing.collection_id(step.name)
+    finds_features = isinstance(step.template, Template) and step.template.finds_features
 
     @dg.asset(
         **processing.options(step.name, "processed_cogs"),
         ins={"processed_items": dg.AssetIn(key=processing.key(step.name, "processed_items"))},
-        kinds={"cog", "stac"},
+        kinds={"parquet" if finds_features else "cog", "stac"},
         check_specs=check_specs(key, processing.partitions),
         description=(
             f"Results of step `{step.name}` in the lake, under `collections/{collection_id}/<item>/`: Cloud-Optimized "
