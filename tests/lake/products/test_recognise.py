@@ -53,6 +53,26 @@ def test_what_is_named_like_a_raster_must_be_one(
         contents.check()
 
 
+FEATURES = '{"type": "FeatureCollection", "features": []}'
+
+
+def test_features_are_the_data_where_no_raster_is(unpacked: Unpacked, tiff: bytes) -> None:
+    members = {"o/ships.dat": FEATURES, "o/x/ships.json": FEATURES, "o/log.txt": "words", "o/x/meta.json": "{}"}
+    contents = recognise(unpacked(members))
+    (product,) = contents.products
+    assert (product.kind, product.name, product.rasters, contents.all_problems) == ("plain", "o", (), ())
+    assert [vectors.key for vectors in product.vectors] == ["ships_dat", "ships_json"]
+    assert [document.key for document in product.documents] == ["log", "meta"]
+    beside = recognise(unpacked({"a.tif": tiff, "a.geojson": FEATURES})).products[0]
+    assert (beside.vectors, [document.media_type for document in beside.documents]) == ((), ["application/geo+json"])
+
+
+def test_features_do_not_excuse_what_is_missing(unpacked: Unpacked) -> None:
+    members = {"data.json": '{"type": "FeatureCollection", "features": [{"properties": {"up42.data_path": "a.tif"}}]}'}
+    with pytest.raises(InvalidDelivery, match=r"a\.tif: data\.json lists it, and it was not delivered"):
+        recognise(unpacked(members)).check()
+
+
 def test_side_cars_and_overviews_are_no_rasters_of_their_own(unpacked: Unpacked, tiff: bytes) -> None:
     contents = recognise(unpacked({"a.tif": tiff, "a.tif.msk": tiff, "a.tif.ovr": tiff, "a.tfw": "1"}))
     assert [raster.key for raster in contents.products[0].rasters] == ["a"]
