@@ -56,13 +56,16 @@ def test_what_is_named_like_a_raster_must_be_one(
 FEATURES = '{"type": "FeatureCollection", "features": []}'
 
 
-def test_features_are_the_data_where_no_raster_is(unpacked: Unpacked, tiff: bytes) -> None:
+def test_features_are_the_data_where_no_raster_is(unpacked: Unpacked) -> None:
     members = {"o/ships.dat": FEATURES, "o/x/ships.json": FEATURES, "o/log.txt": "words", "o/x/meta.json": "{}"}
     contents = recognise(unpacked(members))
     (product,) = contents.products
     assert (product.kind, product.name, product.rasters, contents.all_problems) == ("plain", "o", (), ())
     assert [vectors.key for vectors in product.vectors] == ["ships_dat", "ships_json"]
     assert [document.key for document in product.documents] == ["log", "meta"]
+
+
+def test_features_beside_rasters_are_documents(unpacked: Unpacked, tiff: bytes) -> None:
     beside = recognise(unpacked({"a.tif": tiff, "a.geojson": FEATURES})).products[0]
     assert (beside.vectors, [document.media_type for document in beside.documents]) == ((), ["application/geo+json"])
 
