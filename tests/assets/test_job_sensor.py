@@ -244,6 +244,15 @@ def test_one_run_per_step_and_partition(watch, table):
     assert asked(watch.tick(tick.cursor)) == [("enhance_sharp_collect", DAY, f"{slow}:success")]
 
 
+def test_the_key_of_a_run_for_many_jobs_fits_into_an_index(watch, table):
+    table.add(*["successful"] * 70)
+    table.add(*["failed"] * 70, partition=NEXT_DAY)
+    (_, _, one_key), (_, _, other_key) = asked(watch.tick())
+    assert max(len(one_key), len(other_key)) < 2704  # bytes that PostgreSQL's index takes
+    assert one_key != other_key
+    assert [key for *_, key in asked(watch.tick())] == [one_key, other_key]
+
+
 def test_jobs_of_others_are_none_of_its_business(watch, table):
     table.add("successful", workflow="other")
     table.add("successful", step="dropped")
@@ -332,11 +341,14 @@ def test_a_job_that_becomes_visible_late_is_found(watch, table, monkeypatch):
     assert asked(watch.tick(tick.cursor)) == [("enhance_sharp_collect", DAY, f"{late}:success")]
 
 
-def test_more_new_jobs_than_it_has_time_to_read_do_not_stop_it(watch, table, monkeypatch, capfd):
+@pytest.mark.parametrize("is_first", [True, False])
+def test_more_new_jobs_than_it_has_time_to_read_do_not_stop_it(watch, table, monkeypatch, capfd, is_first):
+    """It says so, and those that go on are found all the same."""
+    cursor = None if is_first else watch.tick().cursor
     monkeypatch.setattr(jobs_module, "READING_BUDGET_S", -1)
-    [job] = table.add("running")
-    table.add("successful")
-    tick = watch.tick()
+    [job] = table.add("running", ages=[MINUTE])
+    table.add("successful", ages=[MINUTE])
+    tick = watch.tick(cursor)
     assert not asked(tick)
     assert [one.id for one in JobCursor.parse(tick.cursor).open] == [job]
     assert "Materialize their partitions of processed_items" in capfd.readouterr().err
@@ -397,7 +409,10 @@ class TestRequests:
         assert len(first.asset_events) == 160
         assert ["status" in query for query in self.of_jobs(sent)] == [False, True, True, False]
         table.become("successful", *jobs[:-160])
-        second, third = watch.ticks(2, first.cursor)
+        sent.clear()
+        second = watch.tick(first.cursor)
+        assert ["ids" in query for query in self.of_jobs(sent)] == [False, False, True, True]
+        third = watch.tick(second.cursor)
         assert [len(tick.asset_events) for tick in (second, third)] == [jobs_module.MAX_EVENTS, 140]
 
     def test_new_jobs_are_read_once(self, watch, table, sent):

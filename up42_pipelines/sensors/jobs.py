@@ -67,11 +67,9 @@ class _Tick:
         *,
         busy: frozenset[str],
         warn: Callable[[str], None],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pipeline, self._client, self._cursor = pipeline, client, cursor
-        self._busy, self._warn = busy, warn
-        self._clock, self._began = clock, clock()
+        self._busy, self._warn, self._began = busy, warn, time.monotonic()
         self._steps = {step.name: step.template.process_id for step in pipeline.workflow.steps}
         self._partitions: dict[str, bool] = {}
 
@@ -105,7 +103,7 @@ class _Tick:
         for job in self._jobs():
             if job.created is not None and job.created < floor:
                 break
-            if self._clock() - self._began > READING_BUDGET_S:
+            if time.monotonic() - self._began > READING_BUDGET_S:
                 is_complete = False
                 self._warn(
                     f"There are too many new jobs to read: {self._pipeline.name} is not told of those that were created"
@@ -115,15 +113,13 @@ class _Tick:
             youngest = youngest or job.created
             found += self._ours(job)
         if not is_complete:
-            in_time = takewhile(lambda _: self._clock() - self._began < TICK_BUDGET_S, self._jobs(OPEN))
+            in_time = takewhile(lambda _: time.monotonic() - self._began < TICK_BUDGET_S, self._jobs(OPEN))
             found += [one for job in in_time for one in self._ours(job)]
         self._cursor = self._cursor.read(found, youngest=youngest, now=now)
 
     def _read_ended(self) -> None:
         """Jobs that ended, the youngest first: a page, and further ones while most of them is news."""
-        oldest = min(one.created for one in self._cursor.open)
-        listed = takewhile(lambda job: job.created is None or job.created >= oldest, self._jobs(ENDED))
-        is_worth_it = True
+        listed, is_worth_it = self._jobs(ENDED), True
         while is_worth_it:
             before = len(self._cursor.news())
             self._cursor = self._cursor.seen(islice(listed, PAGE))
