@@ -1,4 +1,4 @@
-"""Another pipeline, and what is computed on its deliveries: sharper images, true colour, buildings, what has changed."""
+"""Another pipeline, and what is computed on its deliveries: sharpened, in true colour, buildings, and changes."""
 
 from __future__ import annotations
 
