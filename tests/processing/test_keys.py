@@ -77,6 +77,7 @@ def test_a_title_says_what_it_was_made_of(workflow, step, partition, credits):
         {"partition": " "},
         {"partition": " a"},
         {"partition": "a\n"},
+        {"partition": "a\u200bb"},
         {"workflow": "a-b"},
         {"workflow": "a.b"},
         {"step": ""},

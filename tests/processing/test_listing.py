@@ -56,7 +56,9 @@ class Up42:
     def jobs(self, *, process_ids, sort):
         listed = [one for one, at in self.placed if at <= self.now and one.process_id in process_ids]
         if self.in_order:
-            listed = sorted(listed, key=lambda one: one.created, reverse=sort.descending)
+            dated = [one for one in listed if one.created]
+            dated.sort(key=lambda one: one.created, reverse=sort.descending)
+            listed = [*dated, *(one for one in listed if not one.created)]
         for start in range(0, max(1, len(listed)), PAGE):
             self.requests += 1
             yield from listed[start : start + PAGE]
@@ -115,33 +117,35 @@ class TestSearch:
         assert found(search, 3) == ["job 3"]
 
     def test_what_was_read_before_is_found_as_it_is_now(self, up42, search):
-        up42.place(1)
-        up42.now += timedelta(days=1)
-        up42.place(2)
-        found(search, 3)
+        daily(up42, 1, 2, 3)
+        found(search, 99)
         old, at = up42.placed[0]
         up42.placed[0] = old.model_copy(update={"status": "captured"}), at
+        up42.spent()
         [now] = search.with_key("pansharpening", key_of(1))
         assert now.status == "captured"
+        assert up42.spent() == 2, "a look at the new ones, and one at the job"
 
     def test_what_is_listed_late_is_found_within_the_overlap(self, up42, search):
         up42.place(1, lag=OVERLAP)
-        up42.place(2)
-        assert found(search, 3) == []
-        up42.now += OVERLAP - timedelta(seconds=1)
+        for number in (2, 3):
+            up42.now += timedelta(seconds=1)
+            up42.place(number)
+        assert found(search, 99) == []
+        up42.now = NOON + OVERLAP - timedelta(seconds=1)
         up42.place(4)
-        assert found(search, 5) == []
-        up42.now += timedelta(seconds=1)
+        assert found(search, 98) == []
+        up42.now = NOON + OVERLAP
         assert found(search, 1) == ["job 1"]
 
     def test_a_key_that_is_asked_for_again_is_looked_for_everywhere(self, up42, search):
-        up42.place(1, lag=timedelta(days=2))
+        up42.place(1, lag=timedelta(days=9))
         up42.now += timedelta(days=1)
-        up42.place(2)
+        daily(up42, 2, 3)
         assert found(search, 1) == []
-        up42.now += timedelta(days=1)
-        up42.place(3)
-        assert found(search, 4) == [], "nor is it among the new ones"
+        up42.now = NOON + timedelta(days=9)
+        daily(up42, 4)
+        assert found(search, 99) == []
         assert found(search, 1) == ["job 1"]
 
     def test_a_list_that_is_not_in_order_is_read_to_its_end(self, up42, search):
@@ -163,12 +167,12 @@ class TestSearch:
         up42.place(30)
         assert found(search, 30) == ["job 30"]
 
-    def test_a_job_without_a_date(self, up42, search):
-        up42.placed.append((job(1), NOON))
-        up42.in_order = False
-        assert (found(search, 1), found(search, 2)) == (["job 1"], [])
-        up42.placed.append((job(3), NOON))
-        assert found(search, 3) == ["job 3"]
+    def test_jobs_without_a_date(self, up42, search):
+        daily(up42, 1, 2, 3)
+        up42.placed.append((job(4), NOON))
+        assert found(search, 4) == ["job 4"]
+        up42.placed.append((job(5), NOON))
+        assert found(search, 5) == ["job 5"]
 
     def test_a_reading_that_broke_off_counts_for_nothing(self, up42, search):
         for number in range(30):
@@ -193,15 +197,28 @@ class TestSearch:
         assert found(search, 30) == ["job 30"]
 
     def test_processes_are_searched_apart(self, up42, search):
-        up42.place(1, process_id="pansharpening")
-        up42.place(2, process_id="true-color-conversion")
+        colour = "true-color-conversion"
+        daily(up42, 1)
+        up42.place(2, process_id=colour)
         assert found(search, 1) == ["job 1"]
-        assert [one.id for one in search.with_key("true-color-conversion", key_of(2))] == ["job 2"]
+        assert [one.id for one in search.with_key(colour, key_of(2))] == ["job 2"]
         assert found(search, 2) == []
+        daily(up42, 3, 4, 5)
+        up42.place(6, process_id=colour)
+        search.with_key(colour, key_of(6))
+        assert found(search, 3) == ["job 3"]
+
+
+def daily(up42, *numbers):
+    for number in numbers:
+        up42.place(number)
+        up42.now += timedelta(days=1)
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["place", "look"]), st.integers(0, 60), st.integers(0, 110)), min_size=1, max_size=40
+    st.tuples(st.sampled_from(["place", "look"]), st.sampled_from([0, 1, 60]), st.sampled_from([0, 50, 110])),
+    min_size=5,
+    max_size=40,
 )
 
 

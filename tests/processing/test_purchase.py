@@ -21,15 +21,13 @@ from up42_pipelines.errors import (
     TooLate,
 )
 from up42_pipelines.lake import Lake
-from up42_pipelines.processing.buyer import job_buyer
+from up42_pipelines.processing.buyer import JobBuyer, job_buyer
 from up42_pipelines.processing.purchase import JobPurchase, PlannedJob
 from up42_pipelines.processing.templates import UpsamplingNS
 from up42_pipelines.processing.workflow import Step, Workflow
 from up42_pipelines.purchasing.approval import Approvals
 from up42_pipelines.purchasing.budget import Ceilings, EntryState
-from up42_pipelines.purchasing.buying import Buyer
-from up42_pipelines.purchasing.intents import IntentBook, State
-from up42_pipelines.purchasing.ledger import Ledger
+from up42_pipelines.purchasing.intents import State
 from up42_pipelines.purchasing.protocol import Timing
 from up42_pipelines.uptime import uptime_s
 
@@ -99,14 +97,15 @@ class Desk:
         return JobPurchase(replace(self.planned, **changes), self.client.processing, self.client.account)
 
     def buyer(self, *, above=None, lake="lake", **ceilings):
-        lake = Lake(str(self.folder / lake))
-        return Buyer(
-            IntentBook(lake),
-            Ledger(lake, self.planned.workflow, Ceilings(**ceilings), found_at_up42=tuple),
+        return JobBuyer(
+            self.client.processing,
+            self.client.account,
+            Lake(str(self.folder / lake)),
+            self.planned.workflow,
+            ceilings=Ceilings(**ceilings),
             approvals=Approvals(above=above),
-            run="run",
-            restore={"job": lambda intent: JobPurchase.of_intent(intent, self.client.processing, self.client.account)},
             timing=SOON,
+            run="run",
         )
 
     def fault(self, method="POST", path=f"/v2/processing/processes/{UPSAMPLING}/execution", times=1, **about):
@@ -256,7 +255,7 @@ class TestRefused:
         eula_id = desk.client.processing.process(UPSAMPLING).eula_id
         desk.lab.control("access", eulas={eula_id: False})
         try:
-            with pytest.raises(OrderRefused, match=f"EULA {eula_id}"):
+            with pytest.raises(OrderRefused, match=rf"EULA {eula_id} .* in the UP42 console\. Nothing was executed\.$"):
                 desk.buyer().buy(desk.purchase())
         finally:
             desk.lab.control("access", eulas={eula_id: True})
@@ -264,7 +263,7 @@ class TestRefused:
 
     def test_by_inputs_that_do_not_fit(self, desk, bought_now):
         gone = desk.lab.item[:-36] + str(uuid.UUID(int=1))
-        with pytest.raises(OrderRefused, match="ItemNotFound"):
+        with pytest.raises(OrderRefused, match=r"ItemNotFound.* Nothing was executed\. .*jobs check"):
             desk.buyer().buy(desk.purchase(inputs={"item": gone}))
         assert bought_now() == 0
 
@@ -299,7 +298,7 @@ class TestRefused:
         assert bought_now() == 1
 
     def test_because_there_is_no_such_process(self, desk, bought_now):
-        with pytest.raises(OrderRefused, match=r"UP42 has no process no-such.*jobs processes"):
+        with pytest.raises(OrderRefused, match=r"no process no-such; .*jobs processes.* Nothing was executed\.$"):
             desk.buyer().buy(desk.purchase(process_id="no-such"))
         assert bought_now() == 0
 

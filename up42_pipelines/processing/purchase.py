@@ -151,20 +151,14 @@ class JobPurchase:
             OrderRefused: UP42 has no such process, its EULA is not accepted, or the inputs do not fit.
             ConfigurationError: the job's title would be too long.
         """
-        planned = self.planned
-        assessed = check_job(self._processing, planned.process_id, planned.submitted())
-        if not assessed.eula_accepted:
-            raise OrderRefused(
-                f"{self.label}: EULA {assessed.eula_id} is not accepted. Nothing was executed. Accept it in the UP42 "
-                "console."
-            )
+        assessed = check_job(self._processing, self.planned.process_id, self.planned.submitted())
         if assessed.cost is None:
-            raise OrderRefused(
-                f"{self.label}: UP42 does not take it: {assessed.reasons}. Nothing was executed. Change the step, or "
-                "give it items that the process can work on: `up42-pipelines jobs processes --item ITEM` tells which."
-            )
+            told = f"{self.label}: UP42 does not take it: {assessed.reasons}. Nothing was executed."
+            if assessed.process is not None and assessed.eula_accepted:
+                told += " Change the step, or leave the item out; `up42-pipelines jobs check` tries what you like."
+            raise OrderRefused(told)
         credits = math.ceil(assessed.cost.total_credits)
-        planned.submitted(credits)  # a title that gets too long with the price is refused before anything is reserved
+        self.planned.submitted(credits)  # a title that its price makes too long is refused before anything is reserved
         return credits
 
     def check_funds(self, credits: int) -> None:
