@@ -35,7 +35,6 @@ from up42_pipelines.errors import AnswerLost, ConfigurationError, Unreachable, U
 from up42_pipelines.lake import Lake
 
 SPEED = 60.0
-LONGEST_S = 300.0
 _PAUSE_S = 1.0
 
 
@@ -45,19 +44,27 @@ class Show:
 
     Attributes:
         pipeline: name of the ingestion pipeline that is backfilled.
+        seed: of the sandbox's chances, so that they make a good show.
+        longest_s: when it is given up, seconds.
         workflow: module and function of `assets_defs` that makes the workflow on top of it; None for none.
         settings: environment variables.
     """
 
     pipeline: str
+    seed: int
+    longest_s: float
     workflow: tuple[str, str] | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
 SHOWS = {
-    "archive": Show(pipeline="optical_archive"),
+    # Every partition finds a clear scene, one order stumbles, and three arrive in two parts.
+    "archive": Show(pipeline="optical_archive", seed=375, longest_s=300.0),
+    # Clear skies, and every order is delivered.
     "processing": Show(
         pipeline="bundle_archive",
+        seed=360,
+        longest_s=900.0,
         workflow=("assets_defs.enhanced_imagery", "enhanced_imagery"),
         settings={"UP42_PROCESS_ON_DELIVERY": "1"},
     ),
@@ -69,7 +76,7 @@ def run_demo(
     project: Path,
     folder: Path,
     imagery: Path | None,
-    seed: int,
+    seed: int | None,
     console: Console,
     days: int = LONGEST_DAYS,
     what: str = "archive",
@@ -82,7 +89,7 @@ def run_demo(
         project: the checkout.
         folder: where lake, sandbox state, Dagster instance, logs and overview are kept.
         imagery: folder of rasters that the sandbox sells; None for synthetic imagery.
-        seed: of the sandbox's chances.
+        seed: of the sandbox's chances; the show's own when None.
         console: where to show it.
         days: how many are backfilled; all of them when a folder is sold.
         what: a key of `SHOWS`.
@@ -97,7 +104,9 @@ def run_demo(
     place = Workplace(folder=folder, project=project)
     place.prepare(fresh_instance=True)
     with Children(folder, place.logs) as children:
-        url, client, places = open_sandbox(children, place, imagery=imagery, seed=seed, days=days)
+        url, client, places = open_sandbox(
+            children, place, imagery=imagery, seed=show.seed if seed is None else seed, days=days
+        )
         place = replace(place, settings={**settings(places, imagery=imagery is not None), **show.settings})
         console.print(f"sandbox at {url}, backfill of {len(places.partition_keys)} partitions, lake {place.lake}")
         environment = place.environment(url)
@@ -110,7 +119,7 @@ def run_demo(
             lake = Lake(str(place.lake))
             observer = Observer(instance, client, lake, pipeline=show.pipeline, collection=collection)
             steps = StepObserver(instance, client, lake, _workflow(show, project)) if show.workflow else None
-            standings, step_standings = _watch(observer, steps, places, children, submit, console)
+            standings, step_standings = _watch(observer, steps, places, children, submit, console, show.longest_s)
     proof = prove(standings, step_standings)
     if steps is None:
         save_overview(standings, folder / "overview.png", columns=len(places.days))
@@ -189,8 +198,9 @@ def _watch(
     children: Children,
     submit: subprocess.Popen[str],
     console: Console,
+    longest_s: float,
 ) -> tuple[list[Standing], list[StepStanding]]:
-    deadline = time.monotonic() + LONGEST_S
+    deadline = time.monotonic() + longest_s
     standings: list[Standing] = []
     steps: list[StepStanding] = []
     told: dict[str, str] = {}
