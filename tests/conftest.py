@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
+from tests.launch import Forked, launch
 from up42_pipelines.api import Credentials, Hosts, Patience, Up42Client
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -32,19 +33,18 @@ class SandboxProcess:
 
     seed = 0
 
-    def __init__(self, state: Path, *options: str) -> None:
+    def __init__(self, state: Path, *options: str, forked: bool = False) -> None:
         self.state = state
         self._options = options
+        self._launch = Forked if forked else launch
         self.start()
 
     def start(self, port: int = 0) -> None:
-        command = [sys.executable, "-m", "up42_pipelines.cli", "sandbox", "--port", str(port)]
-        with self.state.with_suffix(".log").open("a") as log:
-            self.process = subprocess.Popen(
-                [*command, "--state", str(self.state), *self._options], stdout=subprocess.PIPE, stderr=log, text=True
-            )
+        arguments = ["sandbox", "--port", str(port), "--state", str(self.state), *self._options]
+        log = self.state.with_suffix(".log")
+        self.process = self._launch("up42_pipelines.cli", arguments, log)
         self.url = self.process.stdout.readline().strip()
-        assert self.url, self.state.with_suffix(".log").read_text()
+        assert self.url, log.read_text()
 
     @property
     def port(self) -> int:
@@ -75,12 +75,12 @@ class SandboxProcess:
         return code
 
 
-@pytest.fixture(scope="session")
-def start_sandbox(tmp_path_factory) -> Iterator[Callable[..., SandboxProcess]]:
+@contextmanager
+def _sandboxes(tmp_path_factory) -> Iterator[Callable[..., SandboxProcess]]:
     started = []
 
     def start(*options: str) -> SandboxProcess:
-        started.append(SandboxProcess(tmp_path_factory.mktemp("sandbox") / "state", *options))
+        started.append(SandboxProcess(tmp_path_factory.mktemp("sandbox") / "state", *options, forked=True))
         return started[-1]
 
     yield start
@@ -91,6 +91,19 @@ def start_sandbox(tmp_path_factory) -> Iterator[Callable[..., SandboxProcess]]:
         sandbox.stop()
 
 
+@pytest.fixture(scope="module")
+def start_sandbox(tmp_path_factory) -> Iterator[Callable[..., SandboxProcess]]:
+    with _sandboxes(tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def start_lasting_sandbox(tmp_path_factory) -> Iterator[Callable[..., SandboxProcess]]:
+    """For all modules of a session."""
+    with _sandboxes(tmp_path_factory) as start:
+        yield start
+
+
 @pytest.fixture
 def start_sandbox_on() -> type[SandboxProcess]:
     """Starts a sandbox on a state that exists; the test stops it."""
@@ -98,21 +111,21 @@ def start_sandbox_on() -> type[SandboxProcess]:
 
 
 @pytest.fixture(scope="session")
-def sandbox(start_sandbox) -> SandboxProcess:
+def sandbox(start_lasting_sandbox) -> SandboxProcess:
     """Orders are fulfilled within a fraction of a second.
 
     How an order fares depends on how often its scene was ordered before, and so on which tests came before. With this
     seed none of the first hundred orders of the scene that most tests buy (Berlin, 2026-06-01) is given up.
     """
-    started = start_sandbox("--speed", "5000", "--seed", str(_KIND_SEED))
+    started = start_lasting_sandbox("--speed", "5000", "--seed", str(_KIND_SEED))
     started.seed = _KIND_SEED
     return started
 
 
 @pytest.fixture(scope="session")
-def slow_sandbox(start_sandbox) -> SandboxProcess:
+def slow_sandbox(start_lasting_sandbox) -> SandboxProcess:
     """Orders take their minutes: nothing is delivered while a test runs."""
-    return start_sandbox("--speed", "0.01")
+    return start_lasting_sandbox("--speed", "0.01")
 
 
 class ObjectStore(NamedTuple):

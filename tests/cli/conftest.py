@@ -159,8 +159,8 @@ def purchases_at() -> type[Purchases]:
 
 
 @pytest.fixture(scope="session")
-def shop(start_sandbox):
-    shop = Shop(start_sandbox("--speed", "5000"))
+def shop(start_lasting_sandbox):
+    shop = Shop(start_lasting_sandbox("--speed", "5000"))
     yield shop
     shop.client.transport.close()
 

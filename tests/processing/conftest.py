@@ -59,7 +59,7 @@ class Workshop:
 
 
 @pytest.fixture(scope="session")
-def workshop(start_sandbox):
-    workshop = Workshop(start_sandbox("--speed", "1"))
+def workshop(start_lasting_sandbox):
+    workshop = Workshop(start_lasting_sandbox("--speed", "1"))
     yield workshop
     workshop.client.transport.close()

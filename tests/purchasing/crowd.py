@@ -21,6 +21,7 @@ from pathlib import Path
 from threading import BrokenBarrierError
 from typing import Any, Self
 
+import s3fs  # noqa: F401 - here once, not in each process that is forked
 from shapely.geometry import box, mapping, shape
 
 from tests.conftest import SandboxProcess

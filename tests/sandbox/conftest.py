@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 import requests
 from shapely.geometry import box, shape
 
+from tests.launch import Forked
 from up42_pipelines.sandbox.catalog import products
 from up42_pipelines.sandbox.imagery import scenes
 from up42_pipelines.sandbox.ordering import lifecycle
@@ -40,15 +39,13 @@ def wait_for(condition, seconds=20):
 class Sandbox:
     """A running process; `state` outlives it."""
 
-    def __init__(self, state, *, speed=5000.0, seed=0, imagery=None):
+    def __init__(self, state, *, speed=5000.0, seed=0, imagery=None, run=Forked):
         self.state = state
-        command = [sys.executable, "-m", "up42_pipelines.sandbox", "--port", "0", "--state", str(state)]
-        command += ["--speed", str(speed), "--seed", str(seed)]
-        command += [] if imagery is None else ["--imagery", str(imagery)]
+        arguments = ["--port", "0", "--state", str(state), "--speed", str(speed), "--seed", str(seed)]
+        arguments += [] if imagery is None else ["--imagery", str(imagery)]
         state.mkdir(parents=True, exist_ok=True)
         self.log = state / "stderr.log"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        self.process = run("up42_pipelines.sandbox", arguments, self.log)
         self.url = self.process.stdout.readline().strip()
         if not self.url:
             self.stop()
@@ -125,8 +122,8 @@ class Sandbox:
         return code
 
 
-@pytest.fixture(scope="session")
-def start_sandbox(tmp_path_factory):
+@contextlib.contextmanager
+def starting(tmp_path_factory):
     """Start sandboxes; those still running at the end are stopped."""
     started = []
 
@@ -142,9 +139,16 @@ def start_sandbox(tmp_path_factory):
         sandbox.stop()
 
 
+@pytest.fixture(scope="module")
+def start_sandbox(tmp_path_factory):
+    with starting(tmp_path_factory) as start:
+        yield start
+
+
 @pytest.fixture(scope="session")
-def shared_sandbox(start_sandbox):
-    return start_sandbox()
+def shared_sandbox(tmp_path_factory):
+    with starting(tmp_path_factory) as start:
+        yield start()
 
 
 @pytest.fixture(scope="module")

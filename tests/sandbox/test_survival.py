@@ -7,6 +7,7 @@ import time
 
 import requests
 
+from tests.launch import launch
 from up42_pipelines import __version__
 
 
@@ -85,7 +86,7 @@ def test_the_state_of_another_version_is_refused_and_left_alone(start_sandbox):
 
 
 def test_it_stops_at_once_when_told_although_connections_are_open(start_sandbox):
-    one = start_sandbox()
+    one = start_sandbox(run=launch)
     health = one.get("/sandbox/health").json()
     assert (health["status"], health["version"]) == ("ok", __version__)
     before = time.monotonic()

@@ -108,7 +108,7 @@ class Works:
 
     def workflow(self, *steps, start_on_delivery=False, source=None, landing=None, **changes) -> Work:
         """A workflow under a name of its own."""
-        name = f"work_{len(self.made)}"
+        name = changes.pop("name", f"work_{len(self.made)}")
         workflow = Workflow(name=name, steps=steps, ceilings=Ceilings(order=1000), timing=HASTE)
         pipeline = ProcessingPipeline(
             workflow=replace(workflow, **changes),
@@ -204,8 +204,8 @@ class Work:
 
 
 @pytest.fixture(scope="session")
-def works(start_sandbox, tmp_path_factory) -> Iterator[Works]:
-    works = Works(start_sandbox("--speed", "1"), tmp_path_factory.mktemp("works"))
+def works(start_lasting_sandbox, tmp_path_factory) -> Iterator[Works]:
+    works = Works(start_lasting_sandbox("--speed", "1"), tmp_path_factory.mktemp("works"))
     yield works
     for work in works.made:
         work.instance.dispose()
