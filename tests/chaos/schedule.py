@@ -166,9 +166,10 @@ def _spending(points: Sequence[str], point: str, trade: Trade) -> int:
 
 
 def written_ahead(points: Sequence[str], trade: Trade) -> int:
-    """The first point, counted from 1, at which the intent to send the request that spends is written."""
-    before = points[: points.index(trade.spends)]
-    return max(number for number, point in enumerate(before, 1) if point.startswith("open purchases/intents"))
+    """The first point, counted from 1, at which the intent to send the request that spends is written; 1 if none is."""
+    before = points[: points.index(trade.spends)] if trade.spends in points else []
+    written = (number for number, point in enumerate(before, 1) if point.startswith("open purchases/intents"))
+    return max(written, default=1)
 
 
 def killed_at(path: Schedule, point: int) -> Schedule:

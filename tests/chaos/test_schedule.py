@@ -77,3 +77,4 @@ def test_execution_begins_where_it_is_written_ahead():
     intents = "open purchases/intents/k/.000001.json.part"
     points = [intents, "send POST /token", intents, "fsync", ORDERS.spends, "sent", intents]
     assert written_ahead(points, ORDERS) == 3
+    assert written_ahead(["fsync", intents], ORDERS) == 1, "a life that only finds what is there goes all the way"
