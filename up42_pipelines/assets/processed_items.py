@@ -11,13 +11,14 @@ from up42_pipelines.api import Job, Up42Client
 from up42_pipelines.assets.workflow import ProcessingPipeline
 from up42_pipelines.errors import ResultsMissing
 from up42_pipelines.failures import explained
+from up42_pipelines.io_managers import stored_items
 from up42_pipelines.ordering.delivery import digest
 from up42_pipelines.processing.listing import jobs_of
 from up42_pipelines.processing.outcome import JobState, current, outcome_of
 from up42_pipelines.processing.provenance import told_of_job
 from up42_pipelines.processing.results import result_items
 from up42_pipelines.processing.workflow import Step
-from up42_pipelines.resources import Up42Resource
+from up42_pipelines.resources import LakeResource, Up42Resource
 
 NO_JOB_FAILED = "no_job_failed"
 JOBS = "up42-pipelines:jobs"
@@ -91,13 +92,14 @@ def processed_items_asset(processing: ProcessingPipeline, step: Step) -> dg.Asse
         ),
     )
     def processed_items(
-        context: dg.AssetExecutionContext, up42: Up42Resource
+        context: dg.AssetExecutionContext, up42: Up42Resource, lake: LakeResource
     ) -> Iterator[dg.MaterializeResult[pystac.ItemCollection] | dg.AssetCheckResult]:
         partition = context.partition_key
         with explained(f"Reading the results of {step.name} for {partition}"):
             client = up42.client
             jobs = [job for job, _ in jobs_of(client.processing, processing.workflow, step, partition)]
             collected = [_collected(client, processing, job) for job in current(jobs, step.template)]
+            bought = stored_items(lake.lake, processing.key(step.name, "processing_jobs"), partition)
         for one in collected:
             log = context.log.info if one.state in (JobState.SUCCEEDED, JobState.WAITING) else context.log.warning
             log(f"job {one.job.id}: {one.state}. {one.explanation}")
@@ -119,6 +121,13 @@ def processed_items_asset(processing: ProcessingPipeline, step: Step) -> dg.Asse
         items = [item for one in collected for item in one.items]
         if collected and not items:
             context.log.info("Waiting for UP42: skipped. The job status sensor continues when a job has ended.")
+            return
+        if not collected and (bought is None or len(bought)):
+            # Only a step that had nothing to work on is complete without jobs.
+            context.log.warning(
+                f"There are no jobs with the parameters that step {step.name} has now: skipped. Materialize "
+                "processing_jobs of this partition first."
+            )
             return
         made = [one.facts for one in collected if one.items]
         yield dg.MaterializeResult(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from up42_pipelines.processing.templates import DetectionBuildingsSpacept
+from up42_pipelines.processing.templates import DetectionBuildingsSpacept, DetectionChangeSimularity
 from up42_pipelines.processing.workflow import Step
 
 DAY = "rome|2026-06-04"
@@ -126,3 +126,27 @@ def test_a_failed_job_is_bought_again_only_by_a_higher_generation(work, works):
     assert [job["status"] for job in work.jobs()] == ["released", "successful"]
     assert work.collect("buildings", DAY).success  # the one that counts has results
     assert len(work.items("buildings", DAY)) == 1
+
+
+def test_without_jobs_there_are_no_results_yet(work):
+    assert work.collect("buildings", DAY).success
+    assert not work.is_materialized("buildings", "processed_items", DAY)
+
+
+def test_jobs_with_parameters_that_the_step_had_before_do_not_count(works):
+    def step(sensitivity):
+        return Step(name="change", template=DetectionChangeSimularity(sensitivity=sensitivity), reference_days=1)
+
+    item, reference = works.deliver("bundle", "bundle")
+    source = works.offer(june_4=[item], june_3=[reference])
+    before = works.workflow(step(2), source=source)
+    assert before.start(DAY).success
+    works.advance()
+    after = works.workflow(step(3), source=source, name=before.pipeline.name)
+    assert after.collect("change", DAY).success
+    assert not after.is_materialized("change", "processed_items", DAY)
+    assert after.start(DAY).success
+    works.advance()
+    assert after.collect("change", DAY).success
+    [landed] = after.items("change", DAY)
+    assert [job["id"] for job in after.jobs()][1] == landed.properties["up42:job_id"]
