@@ -94,13 +94,12 @@ def processing_jobs_asset(
             sources = stored_items(store, processing.upstream(step.name), partition)
             earlier = processing.reference_partition(step.name, partition)
             references = None if earlier is None else stored_items(store, processing.upstream(step.name), earlier)
-            missing = _missing(processing.upstream(step.name), partition, sources, earlier, references)
             plan = plan_jobs(
                 processing.workflow,
                 step,
                 workspace_id=client.workspace_id,
                 partition=partition,
-                items=[] if missing else list(sources or ()),
+                items=list(sources or ()),
                 references=list(references or ()),
                 generation=config.generation,
             )
@@ -115,11 +114,13 @@ def processing_jobs_asset(
         metadata = _metadata(plan, outcomes) | spend_metadata(committed, processing.workflow.ceilings)
         if refusals:
             raise dg.Failure(_refused(processing, step, partition, outcomes), metadata=metadata, allow_retries=False)
-        if missing:
-            context.log.warning(f"{missing} Skipped.")
+        if sources is None:
+            upstream = processing.upstream(step.name).to_user_string()
+            context.log.warning(f"{upstream} has nothing for {partition} yet: skipped.")
             return
         if plan.left_out and not plan.jobs:
             if earlier is not None:
+                context.log.warning(f"There is nothing to compare {partition} with yet: skipped.")
                 return
             raise dg.Failure(_unfit(step, partition, plan), metadata=metadata, allow_retries=False)
         bought = [(one.job, one.result) for one in outcomes if isinstance(one.result, Bought)]
@@ -130,22 +131,6 @@ def processing_jobs_asset(
         )
 
     return processing_jobs
-
-
-def _missing(
-    upstream: dg.AssetKey,
-    partition: str,
-    sources: pystac.ItemCollection | None,
-    earlier: str | None,
-    references: pystac.ItemCollection | None,
-) -> str:
-    """What has to be in the lake before there is anything to buy; empty when all of it is."""
-    name = upstream.to_user_string()
-    if sources is None:
-        return f"{name} has nothing for {partition} yet."
-    if earlier is not None and len(sources) and not references:
-        return f"{name} has nothing for {earlier}, with which {partition} is to be compared."
-    return ""
 
 
 def _outcome(log: dg.DagsterLogManager, buyer: JobBuyer, job: JobToBuy) -> Outcome:
