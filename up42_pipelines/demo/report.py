@@ -17,6 +17,7 @@ from rio_cogeo.cogeo import cog_validate
 
 from up42_pipelines.demo.standing import Standing, State
 from up42_pipelines.demo.steps import StepStanding, StepState
+from up42_pipelines.lake import COG_MEDIA_TYPE, PARQUET_MEDIA_TYPE
 
 _COLOURS = {
     State.DELIVERED: "green",
@@ -40,12 +41,12 @@ _DETAIL_WIDTH = 60
 
 def cogs_of(standing: Standing | StepStanding) -> list[tuple[pystac.Item, pystac.Asset]]:
     """The COGs of a partition in the lake."""
-    return _assets_of(standing, pystac.MediaType.COG)
+    return _assets_of(standing, COG_MEDIA_TYPE)
 
 
 def features_of(standing: StepStanding) -> list[tuple[pystac.Item, pystac.Asset]]:
     """The detections of a step in the lake, as GeoParquet."""
-    return _assets_of(standing, pystac.MediaType.PARQUET)
+    return _assets_of(standing, PARQUET_MEDIA_TYPE)
 
 
 def _assets_of(standing: Standing | StepStanding, media_type: str) -> list[tuple[pystac.Item, pystac.Asset]]:
