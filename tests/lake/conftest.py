@@ -29,7 +29,7 @@ import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 
-from up42_pipelines.lake import Lake, RasterWorker
+from up42_pipelines.lake import Lake, RasterWorker, VectorWorker
 from up42_pipelines.lake.rasters.raster import closed_world
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -383,4 +383,11 @@ def race() -> Callable[..., list[Any]]:
 def rasters() -> Iterator[RasterWorker]:
     """What opens untrusted rasters; one helper process for all tests."""
     with RasterWorker() as worker:
+        yield worker
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Iterator[VectorWorker]:
+    """What opens untrusted features; one helper process for all tests, from the first that has some."""
+    with VectorWorker() as worker:
         yield worker

@@ -15,13 +15,19 @@ from up42_pipelines.lake.transfer.patience import Patience
 
 
 @pytest.fixture
-def land(rasters, files) -> Callable[..., LandedItem]:
+def land(rasters, vectors, files) -> Callable[..., LandedItem]:
     """`land(lake, item, rules=…, **arguments of land_item)`; the collection is `phr`."""
 
     def run(lake, item, **given: Any) -> LandedItem:
         rules = {name: given.pop(name) for name in ("rules", "unpack", "warp_to") if name in given}
         options = LandingOptions(patience=Patience(first_pause_s=0), **rules)
-        defaults = {"collection_id": "phr", "sign": files.sign, "rasters": rasters, "options": options}
+        defaults = {
+            "collection_id": "phr",
+            "sign": files.sign,
+            "rasters": rasters,
+            "vectors": vectors,
+            "options": options,
+        }
         return land_item(lake, item, **{**defaults, **given})
 
     return run

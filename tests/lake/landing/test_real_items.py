@@ -40,7 +40,7 @@ CONTENTS = {
     "image/jpeg": b"\xff\xd8\xff\xe0 a picture",
     "image/png": b"\x89PNG\r\n\x1a\n" + bytes(16),
     "application/json": b"{}",
-    "application/geo+json": b'{"type": "FeatureCollection"}',
+    "application/geo+json": b'{"type": "FeatureCollection", "features": []}',
     "application/xml": b"<a/>",
     "text/xml": b"<a/>",
 }

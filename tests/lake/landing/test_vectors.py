@@ -19,7 +19,6 @@ from up42_pipelines.lake import (
     DeliveryRules,
     Lake,
     Severity,
-    VectorWorker,
     read_features,
     read_item,
     search,
@@ -34,12 +33,6 @@ COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 JPEG = b"\xff\xd8\xff\xe0" + bytes(200)
 BOW_TIE = [[[13.1, 52.1], [13.2, 52.2], [13.2, 52.1], [13.1, 52.2], [13.1, 52.1]]]
 CHECKS = {Check.COVERAGE, Check.BANDS, Check.NODATA, Check.CLOUD, Check.GEOMETRIES, Check.CHECKSUM, Check.COMPLETE}
-
-
-@pytest.fixture(scope="module")
-def vectors():
-    with VectorWorker() as worker:
-        yield worker
 
 
 @pytest.fixture
@@ -88,9 +81,9 @@ def found(landed, check):
     return one
 
 
-def test_detections_land_whole(land, lake, delivery, vectors):
+def test_detections_land_whole(land, lake, delivery):
     source = delivery()
-    landed = land(lake, source, vectors=vectors)
+    landed = land(lake, source)
     folder = ("collections", "phr", source.id)
     assert lake.list(*folder) == sorted([f"{source.id}.json", "detections.parquet", "metadata.json", "thumbnail.jpg"])
     asset = landed.item.assets["detections.geojson"]
@@ -119,9 +112,9 @@ def test_detections_land_whole(land, lake, delivery, vectors):
     assert found(landed, Check.GEOMETRIES).detail == "All of 2 features are valid."
 
 
-def test_the_item_is_valid_stac(land, lake, delivery, vectors):
+def test_the_item_is_valid_stac(land, lake, delivery):
     source = delivery()
-    land(lake, source, vectors=vectors)
+    land(lake, source)
     document = lake.read_json("collections", "phr", source.id, f"{source.id}.json")
     JsonSchemaSTACValidator().validate_core(document, pystac.STACObjectType.ITEM, "1.1.0")
     assert "https://stac-extensions.github.io/table/v1.2.0/schema.json" in document["stac_extensions"]
@@ -131,12 +124,12 @@ def test_the_item_is_valid_stac(land, lake, delivery, vectors):
     assert problems(document) != ()
 
 
-def test_what_landed_is_known_to_all_who_look(land, lake, delivery, files, vectors):
+def test_what_landed_is_known_to_all_who_look(land, lake, delivery, files):
     """Again without a request; catalogue, index, verification, repair."""
     source = delivery()
-    first = land(lake, source, vectors=vectors)
+    first = land(lake, source)
     files.requests.clear()
-    again = land(lake, source, vectors=vectors)
+    again = land(lake, source)
     assert (again.already_there, files.requests) == (True, [])
     assert again.item.to_dict(transform_hrefs=False) == first.item.to_dict(transform_hrefs=False)
     assert [finding.passed for finding in again.findings] == [True] * len(CHECKS)
@@ -149,13 +142,13 @@ def test_what_landed_is_known_to_all_who_look(land, lake, delivery, files, vecto
     assert list(verify(lake)) == []
     lake.write_bytes(b"PAR1", "collections", "phr", source.id, "detections.parquet")
     assert [finding.kind for finding in verify(lake)] == ["wrong size"]
-    healed = land(lake, source, vectors=vectors)
+    healed = land(lake, source)
     assert (healed.assets_fetched, len(files.requests)) == (1, 1)
     assert list(verify(lake)) == []
 
 
-def test_nothing_detected_is_a_result(land, lake, delivery, vectors):
-    landed = land(lake, delivery(detections()), vectors=vectors)
+def test_nothing_detected_is_a_result(land, lake, delivery):
+    landed = land(lake, delivery(detections()))
     asset = landed.item.assets["detections.geojson"]
     assert asset.extra_fields["table:row_count"] == 0
     assert read_features(lake, asset.href, 10) == []
@@ -163,7 +156,7 @@ def test_nothing_detected_is_a_result(land, lake, delivery, vectors):
     assert read_item(lake, "phr", landed.item.id) is not None
 
 
-def test_a_geopackage_of_another_crs(land, lake, delivery, vectors, tmp_path):
+def test_a_geopackage_of_another_crs(land, lake, delivery, tmp_path):
     with closing(sqlite3.connect(tmp_path / "a.gpkg")) as connection:
         connection.executescript(
             "PRAGMA application_id = 0x47504B47;"
@@ -180,7 +173,7 @@ def test_a_geopackage_of_another_crs(land, lake, delivery, vectors, tmp_path):
         connection.commit()
     content = (tmp_path / "a.gpkg").read_bytes()
     source = delivery(content, GEOPACKAGE, name="../ships.gpkg", geometry=None)
-    landed = land(lake, source, vectors=vectors)
+    landed = land(lake, source)
     asset = landed.item.assets["../ships.gpkg"]
     assert asset.href.endswith(".parquet")
     assert "/../" not in asset.href
@@ -190,20 +183,20 @@ def test_a_geopackage_of_another_crs(land, lake, delivery, vectors, tmp_path):
     assert landed.item.bbox == pytest.approx([15, 52.3503, 15.0147, 52.3593], abs=1e-3)
 
 
-def test_beside_a_raster_the_geometry_is_the_pixels(land, lake, delivery, files, vectors, cog_bytes):
+def test_beside_a_raster_the_geometry_is_the_pixels(land, lake, delivery, files, cog_bytes):
     source = delivery()
     files.put("f4", cog_bytes)
     source.assets["image"] = pystac.Asset(f"{files.url}/f4", media_type=COG, roles=["data"])
-    landed = land(lake, source, vectors=vectors)
+    landed = land(lake, source)
     types = {key: asset.media_type for key, asset in landed.item.assets.items()}
     assert (types["image"], types["detections.geojson"]) == (COG, PARQUET_MEDIA_TYPE)
     assert landed.item.geometry == landed.item.assets["image"].extra_fields["up42-pipelines:valid_footprint"]
     assert "have valid pixels" in found(landed, Check.COVERAGE).detail
 
 
-def test_invalid_geometries_are_shown_and_kept(land, lake, delivery, vectors):
+def test_invalid_geometries_are_shown_and_kept(land, lake, delivery):
     source = delivery(detections(BOW_TIE, SQUARE))
-    landed = land(lake, source, vectors=vectors)
+    landed = land(lake, source)
     finding = found(landed, Check.GEOMETRIES)
     assert (finding.passed, finding.severity) == (False, Severity.WARN)
     assert finding.detail.startswith("1 geometries of detections.geojson are not valid")
@@ -211,7 +204,7 @@ def test_invalid_geometries_are_shown_and_kept(land, lake, delivery, vectors):
     assert "kept as delivered" in landed.item.assets["detections.geojson"].extra_fields["processing:lineage"]
     assert not landed.withheld
     strict = DeliveryRules(severities={Check.GEOMETRIES: Severity.ERROR})
-    assert set(land(lake, source, vectors=vectors, rules=strict).withheld) == {str(Check.GEOMETRIES)}
+    assert set(land(lake, source, rules=strict).withheld) == {str(Check.GEOMETRIES)}
 
 
 @pytest.mark.parametrize(
@@ -223,16 +216,17 @@ def test_invalid_geometries_are_shown_and_kept(land, lake, delivery, vectors):
         (b"SQLite format 3\0" + bytes(200), GEOPACKAGE, "cannot be read as a GeoPackage"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_its_item(land, lake, delivery, vectors, content, media_type, reason):
+def test_what_cannot_be_read_is_refused_with_its_item(land, lake, delivery, content, media_type, reason):
     source = delivery(content, media_type)
     with pytest.raises(InvalidDelivery, match=rf"asset 'detections.geojson': .*{reason}.* Nothing of the item was"):
-        land(lake, source, vectors=vectors)
+        land(lake, source)
     assert read_item(lake, "phr", source.id) is None
     assert lake.fs.find(lake.root) == []
 
 
 def test_a_worker_of_its_own_starts_when_there_are_features(land, lake, delivery):
-    assert land(lake, delivery()).item.assets["detections.geojson"].media_type == PARQUET_MEDIA_TYPE
+    landed = land(lake, delivery(), vectors=None)
+    assert landed.item.assets["detections.geojson"].media_type == PARQUET_MEDIA_TYPE
 
 
 @pytest.mark.parametrize(
@@ -243,22 +237,22 @@ def test_a_worker_of_its_own_starts_when_there_are_features(land, lake, delivery
         ({"a/x.geojson": detections(SQUARE), "b/x.geojson": detections()}, {"x_geojson": 1, "x_geojson-2": 0}),
     ],
 )
-def test_an_archive_of_features(land, lake, files, up42_item, zipped, vectors, members, landed):
+def test_an_archive_of_features(land, lake, files, up42_item, zipped, members, landed):
     files.put("f1", zipped(members))
     source = up42_item({"result": (f"{files.url}/f1", "application/zip", ["data"])})
-    item = land(lake, source, vectors=vectors).item
+    item = land(lake, source).item
     assert {key: asset.extra_fields.get("table:row_count") for key, asset in item.assets.items()} == landed
     assert list(verify(lake)) == []
     files.requests.clear()
-    assert land(lake, source, vectors=vectors).already_there
+    assert land(lake, source).already_there
     assert files.requests == []
 
 
-def test_beside_rasters_an_archive_has_papers(land, lake, files, up42_item, zipped, vectors, cog_bytes):
+def test_beside_rasters_an_archive_has_papers(land, lake, files, up42_item, zipped, cog_bytes):
     """What a provider packs beside imagery is an outline of it."""
     files.put("f1", zipped({"image.tif": cog_bytes, "outline.geojson": detections(SQUARE)}))
     source = up42_item({"result": (f"{files.url}/f1", "application/zip", ["data"])})
-    item = land(lake, source, vectors=vectors).item
+    item = land(lake, source).item
     assert {key: asset.media_type for key, asset in item.assets.items() if "quicklook" not in key} == {
         "image": COG,
         "outline": GEOJSON,

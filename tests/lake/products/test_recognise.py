@@ -57,12 +57,20 @@ FEATURES = '{"type": "FeatureCollection", "features": []}'
 
 
 def test_features_are_the_data_where_no_raster_is(unpacked: Unpacked) -> None:
-    members = {"o/ships.dat": FEATURES, "o/x/ships.json": FEATURES, "o/log.txt": "words", "o/x/meta.json": "{}"}
+    """Keys differ, also from that of a document outside of their folder."""
+    members = {
+        "o/ships.dat": FEATURES,
+        "o/x/ships.json": FEATURES,
+        "o/log.txt": "words",
+        "o/x/meta.json": "{}",
+        "ships_dat.txt": "a",
+    }
     contents = recognise(unpacked(members))
     (product,) = contents.products
     assert (product.kind, product.name, product.rasters, contents.all_problems) == ("plain", "o", (), ())
     assert [vectors.key for vectors in product.vectors] == ["ships_dat", "ships_json"]
     assert [document.key for document in product.documents] == ["log", "meta"]
+    assert [document.key for document in contents.documents] == ["ships_dat-2"]
 
 
 def test_features_beside_rasters_are_documents(unpacked: Unpacked, tiff: bytes) -> None:

@@ -84,7 +84,9 @@ def test_a_feature_and_a_geometry_stand_alone_too(tmp_path):
 
 def test_features_are_read_however_the_text_falls_into_parts(geojson, monkeypatch):
     """Members before and after the features, numbers and letters cut in two, a mark at the beginning."""
-    path = geojson(*[(POINT, {"größe": index, "n": -1.25e-3}) for index in range(40)], before=[1], name="日本")
+    path = geojson(
+        *[(POINT, {"größe": index, "n": -1.25e-3}) for index in range(40)], before=[1], count=1234567, name="日本"
+    )
     path.write_bytes(
         b"\xef\xbb\xbf\n " + json.dumps(json.loads(path.read_text()), indent=1, ensure_ascii=False).encode()
     )

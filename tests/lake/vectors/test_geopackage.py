@@ -73,6 +73,30 @@ def test_gdal_reads_the_same(tmp_path):
     assert read.crs.to_wkt() == CRS.from_user_input(meta["crs"]).to_wkt()
 
 
+@pytest.mark.parametrize(("code", "size"), [(0, 0), (1, 32), (2, 48), (3, 48), (4, 64)])
+def test_each_envelope(geopackage, code, size):
+    blob = bytes([*b"GP", 0, code << 1 | 1]) + bytes(4 + size) + shapely.to_wkb(shapely.Point(1, 2))
+    read = read_geopackage(geopackage({"ships": ("geom BLOB", [(blob,)])}))
+    assert [geometry.wkt for geometry in read.geometries] == ["POINT (1 2)"]
+
+
+def test_text_that_is_none_stays(geopackage):
+    read = read_geopackage(geopackage(SHIPS, "INSERT INTO ships (kind) VALUES (CAST(x'41ff' AS TEXT))"))
+    assert read.columns["kind"][-1].encode("utf-8", "surrogateescape") == b"A\xff"
+
+
+def test_neighbours_of_the_file_are_not_looked_at(geopackage):
+    """SQLite would put a log beside a database in this mode, or believe what is in one."""
+    path = geopackage(SHIPS)
+    content = bytearray(path.read_bytes())
+    content[18:20] = b"\2\2"  # "file format version" of the header: write-ahead log
+    path.write_bytes(content)
+    log = path.with_name("delivered-wal")
+    log.write_bytes(b"\x37\x7f\x06\x82" + bytes(5000))
+    assert len(read_geopackage(path).geometries) == 2
+    assert sorted(path.parent.iterdir()) == [path, log]
+
+
 def test_several_tables_are_one_that_says_which(geopackage):
     tables = SHIPS | {"planes": ("geom BLOB, kind TEXT, layer TEXT", [("POINT (3 4)", "jet", "x")])}
     insert = "INSERT INTO gpkg_contents VALUES ('notes', 'attributes')"

@@ -160,6 +160,14 @@ def test_places_in_degrees():
     assert np.allclose(info.bbox, [*corners.min(axis=0), *corners.max(axis=0)], atol=1e-4)
 
 
+def test_sides_of_an_outline_are_curves_in_degrees():
+    to_degrees = Transformer.from_crs(32633, 4326, always_xy=True).transform
+    side = [to_degrees(x, 6_000_000) for x in (300_000, 500_000, 700_000)]
+    middle, straight = shapely.Point(side[1]), shapely.LineString([side[0], side[2]])
+    _, info = as_table(features([shapely.box(300_000, 5_600_000, 700_000, 6_000_000)], crs=UTM33))
+    assert shapely.geometry.shape(info.outline_4326).exterior.distance(middle) < straight.distance(middle) / 4
+
+
 def test_an_outline_around_half_the_earth_says_nothing():
     _, info = as_table(features(["POINT (-179.9 1)", "POINT (179.9 1)"]))
     assert info.outline_4326 is None

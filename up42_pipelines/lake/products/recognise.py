@@ -61,7 +61,7 @@ def recognise(members: Iterable[Member]) -> Contents:
         found += recognised
         free = free.difference(*(one.claimed for one in recognised))
     plain = _plain(delivery, free)
-    if plain is None and not any(one.product.rasters or one.product.problems for one in found):
+    if plain is None and not any(one.product.rasters for one in found):
         plain = _features(delivery, free)
     if plain is not None:
         found.append(plain)
