@@ -15,8 +15,8 @@ from up42_pipelines.lake.vectors.records import VectorInfo
 
 
 def _land(source: str, target: str) -> VectorInfo:
-    # Hazard: importing pyproj opens PROJ's database, and PROJ, when it finds itself in a fork, closes that descriptor by
-    # its number, whatever file has got the number meanwhile. It does so here, before there is another file.
+    # Hazard: importing pyproj opens PROJ's database, and PROJ, when it finds itself in a fork, closes that descriptor
+    # by its number, whatever file has got the number meanwhile. It does so here, before there is another file.
     CRS.from_epsg(4326)
     return land_features(Path(source), Path(target))
 
