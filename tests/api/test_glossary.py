@@ -51,7 +51,7 @@ class TestSandbox:
         optical = catalog.collection("sandbox-optical")
         assert optical in list(catalog.collections())
         assert (optical.name, optical.type, optical.host) == ("sandbox-optical", CollectionType.ARCHIVE, "sandbox-host")
-        assert {product.name for product in optical.data_products} == {"analytic", "display"}
+        assert {product.name for product in optical.data_products} == {"analytic", "display", "bundle"}
         assert all(product.id and product.eula_id for product in optical.data_products)
         assert Integration.SEARCH_AVAILABLE in optical.integrations
         assert optical.metadata.product_type == "OPTICAL"

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
+import rasterio.warp
 from affine import Affine
 from rasterio.control import GroundControlPoint
-from shapely.geometry import Point, shape
+from rasterio.io import MemoryFile
+from shapely.geometry import Point, box, shape
 
 from up42_pipelines.sandbox.imagery import imagery_folder, placement
 
@@ -155,6 +157,64 @@ def test_a_raster_is_delivered_byte_for_byte(shop, scenes, folder, name, media_t
     with rasterio.open(path) as raster:
         assert item["properties"]["proj:epsg"] == (raster.crs.to_epsg() if raster.crs else None)
         assert len(asset["eo:bands"]) == raster.count
+
+
+@pytest.fixture(scope="module")
+def delivered(shop, scenes):
+    """Items of files of the folder by name; what fails by chance is ordered again."""
+    found = {}
+    for name in ("plain.tif", "points.tif", "rotated.tif", "pacific.tif"):
+        shop.post("/sandbox/fates", {"kind": "order", "fate": "fulfilled"})
+        order_id = shop.place(scenes[name]["properties"]["id"], product="full-scene", geometries=[None])
+        (found[name],) = shop.wait_for_items(order_id)
+    return found
+
+
+def self_link(item):
+    return next(link["href"] for link in item["links"] if link["rel"] == "self")
+
+
+def process(shop, process_id, item, what="execution"):
+    path = f"/v2/processing/processes/{process_id}/{what}?workspaceId={shop.workspace_id}"
+    return shop.post(path, {"inputs": {"title": "x", "item": self_link(item)}})
+
+
+def result_of(shop, await_true, process_id, item):
+    shop.post("/sandbox/fates", {"kind": "job", "fate": "successful"})
+    job_id = process(shop, process_id, item).json()["jobID"]
+    query = {"filter": {"op": "=", "args": [{"property": "job_id"}, job_id]}}
+    (result,) = await_true(lambda: shop.post("/v2/assets/stac/search", query).json()["features"])
+    return result
+
+
+def test_files_are_processed_like_scenes(shop, await_true, delivered, folder):
+    with rasterio.open(folder / "plain.tif") as raster:
+        before = raster.read()
+    result = result_of(shop, await_true, "true-color-conversion", delivered["plain.tif"])
+    with MemoryFile(shop.data_of(result)) as memory, memory.open() as raster:
+        after = raster.read()
+        assert (raster.descriptions, raster.dtypes[0]) == (("red", "green", "blue"), "uint8")
+        assert raster.crs.to_epsg() == 32633
+    assert np.abs(after[:, 8:-8, 8:-8].mean() - before.mean()) < 8
+
+
+@pytest.mark.parametrize("name", ["points.tif", "rotated.tif"])
+def test_crooked_files_are_set_straight(shop, await_true, delivered, name):
+    result = result_of(shop, await_true, "orthorectification-intermap", delivered[name])
+    with MemoryFile(shop.data_of(result)) as memory, memory.open() as raster:
+        assert (raster.transform.b, raster.transform.d, raster.nodata) == (0, 0, 0)
+        assert raster.dataset_mask().mean() / 255 > 0.4
+        area = shape(rasterio.warp.transform_geom(raster.crs, 4326, box(*raster.bounds)))
+    assert area.buffer(1e-4).covers(shape(delivered[name]["geometry"]))
+
+
+def test_what_a_file_lacks_is_named(shop, delivered):
+    def names(process_id, name):
+        return [error["name"] for error in process(shop, process_id, delivered[name], "validation").json()["errors"]]
+
+    assert names("true-color-conversion", "rotated.tif") == ["MissingBands"]
+    assert names("pansharpening", "rotated.tif") == ["MissingMultispectralAsset"]
+    assert names("detection-ships-airbus", "pacific.tif") == ["UnsupportedRaster"]
 
 
 def test_a_scene_is_sold_by_the_piece_and_without_a_geometry(shop, scenes, aoi):

@@ -1,6 +1,12 @@
+import io
+import json
 import re
+import zipfile
 
+import numpy as np
 import pytest
+from rasterio.io import MemoryFile
+from shapely.geometry import mapping
 
 from up42_pipelines.sandbox.processing import processes
 
@@ -69,6 +75,16 @@ class Lab:
     def jobs(self, **params):
         return self.sandbox.get(f"{ROOT}/jobs", params=params).json()["jobs"]
 
+    def result(self, job):
+        """The item that a job made."""
+        self.advance(300)
+        by_job = {"filter": {"op": "=", "args": [{"property": "job_id"}, job["jobID"]]}}
+        (item,) = self.sandbox.post("/v2/assets/stac/search", by_job).json()["features"]
+        return item
+
+    def download(self, href):
+        return self.sandbox.http.get(href).content
+
     def credits(self):
         return self.sandbox.get("/sandbox/access").json()["credits"]
 
@@ -88,6 +104,12 @@ def items(lab, take_scene):
     whole = [lab.buy(take_scene(max_cloud=5).id) for _ in range(2)]
     ends = [lab.buy(take_scene().id, geometries=(strip(*span),)) for span in ((13.36, 13.37), (13.38, 13.39))]
     return [*whole, *ends]
+
+
+@pytest.fixture(scope="module")
+def bundle(lab, take_scene):
+    """An item with a panchromatic and a multispectral asset."""
+    return lab.buy(take_scene(max_cloud=5, product="bundle").id, product="bundle")
 
 
 @pytest.fixture(scope="module")
@@ -261,8 +283,13 @@ def test_a_job_lives_by_the_clock(lab, inputs):
     assert lab.job(created) == done
 
 
+def raster_of(lab, item):
+    with MemoryFile(lab.sandbox.data_of(item)) as memory, memory.open() as raster:
+        return raster.read(), raster.profile
+
+
 def test_a_result_is_a_collection_of_its_own(lab, items, inputs):
-    job = lab.execute("detection-trees-spacept", inputs, "successful")
+    job = lab.execute("orthorectification-intermap", inputs, "successful")
     by_job = {"filter": {"op": "=", "args": [{"property": "job_id"}, job["jobID"]]}}
     assert lab.sandbox.post("/v2/assets/stac/search", by_job).json()["features"] == []
     lab.advance(300)
@@ -277,14 +304,106 @@ def test_a_result_is_a_collection_of_its_own(lab, items, inputs):
         assert not [key for key in thing if key.startswith("up42-order:")]
     assert item["collection"] == collection["id"]
     assert item["geometry"] == items[0]["geometry"]
-    assert lab.sandbox.data_of(item) == lab.sandbox.data_of(items[0])
+    (before, profile), (after, same) = raster_of(lab, items[0]), raster_of(lab, item)
+    assert np.array_equal(before, after)
+    assert same == profile
     (asset,) = lab.sandbox.get("/v2/assets", params={"search": job["jobID"], "sources": "PROCESSING"}).json()["content"]
     assert asset["id"] == item["properties"]["up42-system:asset_id"]
     assert (asset["source"], asset["title"], "orderId" in asset) == ("PROCESSING", "Trees", False)
-    # A result is an item like any other: it can be processed again.
-    again = lab.execute("true-color-conversion", {"title": "Again", "item": self_link(item)}, "successful")
-    lab.advance(300)
-    assert lab.job(again)["status"] == "successful"
+
+
+def made(lab, process_id, item, title):
+    """The item that a job makes of an item."""
+    return lab.result(lab.execute(process_id, {"title": title, "item": self_link(item)}, "successful"))
+
+
+def data_assets(item):
+    return [asset for asset in item["assets"].values() if "data" in asset["roles"]]
+
+
+@pytest.fixture(scope="module")
+def chain(lab, bundle):
+    """A bundle; what pansharpening makes of it; that in true colour; and what a detection finds on that."""
+    sharp = made(lab, "pansharpening", bundle, "Sharp")
+    colour = made(lab, "true-color-conversion", sharp, "Colour")
+    return bundle, sharp, colour, made(lab, "detection-buildings-spacept", colour, "Buildings")
+
+
+def test_a_bundle_has_a_panchromatic_and_a_multispectral_asset(lab, bundle):
+    pan, ms = data_assets(bundle)
+    assert (pan["roles"], ms["roles"]) == (["data", "panchromatic"], ["data", "multispectral"])
+    assert (pan["gsd"], ms["gsd"], bundle["properties"]["gsd"]) == (3, 12, 3)
+    assert [band["common_name"] for band in pan["eo:bands"]] == ["pan"]
+    assert [band["name"] for band in ms["eo:bands"]] == ["blue", "green", "red", "nir"]
+    assert bundle["properties"]["up42-product:modality"] == "multispectral"
+    for asset, bands, res in ((pan, 1, 3), (ms, 4, 12)):
+        with MemoryFile(lab.download(asset["href"])) as memory, memory.open() as raster:
+            assert (raster.count, raster.dtypes[0], raster.res) == (bands, "uint16", (res, res))
+
+
+def test_a_chain_of_jobs(lab, chain):
+    bundle, sharp, colour, found = chain
+    (sharp_data,), (colour_data,), (vectors,) = map(data_assets, (sharp, colour, found))
+    assert (sharp_data["roles"], sharp_data["gsd"]) == (["data", "multispectral"], 3)
+    assert [band["name"] for band in colour_data["eo:bands"]] == ["red", "green", "blue"]
+    assert raster_of(lab, colour)[1]["dtype"] == "uint8"
+    assert (vectors["type"], vectors["roles"], "eo:bands" in vectors) == ("application/geo+json", ["data"], False)
+    for item, title in ((sharp, "Sharp"), (colour, "Colour"), (found, "Buildings")):
+        properties = item["properties"]
+        assert (properties["up42-user:title"], properties["up42-system:source"]) == (title, "PROCESSING")
+        assert item["geometry"] == bundle["geometry"]
+        for name in ("datetime", "eo:cloud_cover", "up42-product:collection_name", "up42-product:product_id"):
+            assert properties[name] == bundle["properties"][name]
+    assert "up42-product:modality" not in found["properties"]
+    kinds = [item["properties"]["up42-product:data_type"] for item in (sharp, colour, found)]
+    assert kinds == ["raster", "raster", "vector"]
+    collection = lab.download(vectors["href"])
+    buildings = json.loads(collection)["features"]
+    assert buildings
+    assert {building["properties"]["class"] for building in buildings} == {"building"}
+
+
+def test_the_archive_of_a_result_holds_what_its_assets_hold(lab, chain):
+    for item in chain:
+        asset_id = item["properties"]["up42-system:asset_id"]
+        with zipfile.ZipFile(io.BytesIO(lab.sandbox.get(f"/v2/assets/{asset_id}").content)) as archive:
+            packed = sorted(archive.read(name) for name in archive.namelist())
+        assert packed == sorted(lab.download(asset["href"]) for asset in item["assets"].values())
+
+
+def test_features_cannot_be_processed_again(lab, chain):
+    given = {"title": "Again", "item": self_link(chain[-1])}
+    for process_id in ("detection-buildings-spacept", "true-color-conversion", "pansharpening", "upsampling-ns"):
+        (error,) = lab.call(process_id, "validation", given).json()["errors"]
+        assert (error["name"], chain[-1]["id"] in error["message"]) == ("MissingRasterAsset", True)
+    pair = {"title": "Again", "sourceItem": self_link(chain[-1]), "referenceItem": self_link(chain[0])}
+    (error,) = lab.call("detection-change-simularity", "validation", pair).json()["errors"]
+    assert error["name"] == "MissingRasterAsset"
+
+
+def test_what_was_pansharpened_has_no_panchromatic_asset(lab, chain):
+    (error,) = lab.call("pansharpening", "validation", {"title": "x", "item": self_link(chain[1])}).json()["errors"]
+    assert error["name"] == "MissingPanchromaticAsset"
+
+
+def test_weights_of_grey_must_weigh(lab, bundle):
+    def names(*weights):
+        given = [{"band": band, "weight": weight} for band, weight in weights]
+        inputs = {"title": "x", "item": self_link(bundle), "greyWeights": given}
+        answer = lab.call("pansharpening", "validation", inputs)
+        return [] if answer.status_code == 200 else [error["name"] for error in answer.json()["errors"]]
+
+    assert names() == names(("red", 0.2), ("nir", 0)) == []
+    assert names(("red", 0), ("blue", 0)) == names(("pan", 1)) == ["InvalidGreyWeights"]
+
+
+def test_what_would_be_too_large_is_refused_before_it_is_computed(lab, take_scene):
+    scene = take_scene()
+    whole = lab.buy(scene.id, geometries=(mapping(scene.footprint),))
+    large = made(lab, "upsampling-ns", whole, "Large")
+    (error,) = lab.call("upsampling-ns", "validation", {"title": "x", "item": self_link(large)}).json()["errors"]
+    assert error["name"] == "ItemTooLarge"
+    assert lab.call("true-color-conversion", "validation", {"title": "x", "item": self_link(large)}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -293,6 +412,10 @@ def test_a_result_is_a_collection_of_its_own(lab, items, inputs):
         ("successful", "successful", None, True),
         ("captured", "captured", None, True),
         ("failed", "released", ["ProcessingFailed"], False),
+        ("unreleased", "failed", ["ProcessingFailed"], False),
+        ("stuck_released", "running", None, False),
+        ("lost_result", "successful", None, True),
+        ("quarantined", "quarantined", None, False),
         ("running", "running", None, False),
         ("unlicensed", "unlicensed", None, False),
         ("invalid", "invalid", ["InvalidItem"], False),
@@ -311,7 +434,54 @@ def test_what_may_become_of_a_job(lab, inputs, fate, status, errors, consumed):
     assert job["creditConsumption"] == ({"credits": 25} if consumed else None)
     assert before - lab.credits()["balance"] == (25 if consumed else 0)
     assert (job["started"] is None) == (status in ("unlicensed", "invalid", "rejected"))
-    assert (job["finished"] is None) == (status == "running")
+    assert (job["finished"] is None) == (status in ("running", "quarantined"))
+
+
+def test_a_job_that_is_stuck_fails_after_hours(lab, inputs):
+    lab.advance(50_000)  # whatever other tests left open has ended
+    reserved = lab.credits()["reserved"]
+    job = lab.execute("detection-ships-airbus", inputs, "stuck_released")
+    lab.advance(6 * 3600 - 60)
+    assert (lab.job(job)["status"], lab.credits()["reserved"]) == ("running", reserved + 25)
+    lab.advance(7 * 3600)
+    assert (lab.job(job)["status"], lab.credits()["reserved"]) == ("released", reserved)
+
+
+def test_what_is_never_released_stays_withheld(lab, inputs):
+    lab.advance(50_000)  # whatever other tests left open has ended
+    reserved = lab.credits()["reserved"]
+    job = lab.execute("detection-ships-airbus", inputs, "unreleased")
+    lab.advance(100_000)
+    assert (lab.job(job)["status"], lab.credits()["reserved"]) == ("failed", reserved + 25)
+
+
+def test_a_lost_result_is_named_and_not_there(lab, inputs):
+    job = lab.execute("detection-ships-airbus", inputs, "lost_result")
+    lab.advance(1_000)
+    collection = lab.job(job)["results"]["collection"]
+    assert lab.sandbox.http.get(collection).status_code == 404
+    by_job = {"filter": {"op": "=", "args": [{"property": "job_id"}, job["jobID"]]}}
+    assert lab.sandbox.post("/v2/assets/stac/search", by_job).json()["features"] == []
+    assert lab.sandbox.get("/v2/assets", params={"search": job["jobID"]}).json()["content"] == []
+
+
+def test_a_status_that_nobody_knows_is_listed(lab, inputs):
+    job = lab.execute("detection-ships-airbus", inputs, "quarantined")
+    lab.advance(1_000)
+    assert job["jobID"] in ids_of(lab.jobs())
+    assert job["jobID"] not in ids_of(lab.jobs(status="running,successful,failed,released", limit=1000))
+    assert lab.jobs(ids=job["jobID"])[0]["status"] == "quarantined"
+    assert job["jobID"] in ids_of(lab.jobs(status="quarantined"))
+
+
+def test_the_ledger_lists_jobs_by_title(lab, inputs):
+    title = "optical.trees 2026-06-01|berlin 49 credits 0123456789abcdef0123456789abcdef"
+    job = lab.execute("detection-trees-spacept", {**inputs, "title": title}, "successful")
+    lab.advance(1_000)
+    (entry,) = [one for one in lab.sandbox.get("/sandbox/ledger").json()["jobs"] if one["title"] == title]
+    told = (entry["id"], entry["processId"], entry["status"], entry["credits"])
+    assert told == (job["jobID"], "detection-trees-spacept", "successful", 49)
+    assert [charge["credits"] for charge in entry["charges"]] == [49]
 
 
 def test_wrong_inputs_make_an_invalid_job(lab, inputs):
@@ -367,20 +537,31 @@ def test_a_budget_pays_or_refuses(lab, inputs):
     assert lab.sandbox.get(f"/v2/budgets/{budgets['Research']}/usage").json()["consumedCredits"] == 21
 
 
-def test_a_job_goes_on_after_the_sandbox_was_killed(start_sandbox, take_scene):
+def test_jobs_and_results_outlive_the_sandbox_their_inputs_and_their_files(start_sandbox, take_scene):
     first = Lab(start_sandbox(speed=0.001))
-    item = first.buy(take_scene().id)
+    bought = first.buy(take_scene().id, product="bundle", geometries=(strip(13.36, 13.365),))
+    sharp = made(first, "pansharpening", bought, "Sharp")
     done, running = (
-        first.execute("upsampling-ns", {"title": "Trees", "item": self_link(item)}, fate)
+        first.execute("upsampling-ns", {"title": "Trees", "item": self_link(bought)}, fate)
         for fate in ("successful", "running")
     )
+    first.sandbox.http.delete(self_link(bought).rpartition("/items/")[0]).raise_for_status()
+    before = first.sandbox.data_of(sharp)
     first.sandbox.kill()
+    for path in (first.sandbox.state / "files").iterdir():
+        path.unlink()
     second = Lab(start_sandbox(first.sandbox.state, speed=0.001))
     assert second.job(done)["created"] == done["created"]
     second.advance(300)
     assert (second.job(done)["status"], second.job(running)["status"]) == ("successful", "running")
     collection = second.job(done)["results"]["collection"]
     assert second.sandbox.http.get(collection).status_code == 200
+    again = second.sandbox.get(self_link(sharp).removeprefix(first.sandbox.url)).json()
+    assert second.sandbox.data_of(again) == before
+    gone = {"title": "x", "item": self_link(bought).replace(first.sandbox.url, second.sandbox.url)}
+    job = second.execute("upsampling-ns", gone, "successful")
+    second.advance(10)
+    assert [error["name"] for error in second.job(job)["results"]["errors"]] == ["ItemNotFound"]
 
 
 @pytest.fixture(scope="module")

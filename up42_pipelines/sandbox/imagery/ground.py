@@ -27,7 +27,7 @@ _WATER, _GREEN, _SOIL, _TOWN, _ROOF = (
 PARCEL_M = (170.0, 110.0)
 SITE_SHARE = 0.1
 """How many parcels are building sites."""
-SITE_DAYS = 24
+SITE_DAYS = 14
 """On a site a hall stands for half of these days, then none does."""
 _HALL = 0.6
 """Share of a parcel's width and depth that a hall takes."""
