@@ -79,7 +79,7 @@ def approve(key: str, credits: int | None, by: str | None, lake_url: str, out: O
 @json_option
 @with_client
 def audit(client: Up42Client, pipeline: str, reclaim: bool, adopt: bool, lake_url: str, out: Output) -> None:
-    """Compare what a pipeline or workflow has written down with what UP42 shows.
+    """Compare the books of a pipeline or workflow with UP42.
 
     Jobs are not compared one by one; what dead runs left behind of them is told, and ended, as of orders. Exits with 1
     when something needs a person. Buys nothing.
@@ -172,7 +172,10 @@ def ledger() -> None:
 @lake_option
 @json_option
 def show(pipeline: str, lake_url: str, out: Output) -> None:
-    """Show what a pipeline or workflow has committed, per month and partition."""
+    """Show what a pipeline or workflow has committed.
+
+    By month, and by partition.
+    """
     opened = open_ledger(lake_url, pipeline)
     if opened is None:
         raise click.UsageError(f"Lake {lake_url} has no ledger of a pipeline {pipeline!r}: it has bought nothing yet.")
