@@ -27,7 +27,7 @@ class Up42:
     def __init__(self, **lives: str) -> None:
         self.lives = {name: life.split() for name, life in lives.items()}
         self.unlisted: set[str] = set()
-        self.looks, self.slept, self.asked, self.now = 0, [], [], 0
+        self.looks, self.slept, self.asked, self.now = [], [], [], 0
 
     def one(self, thing_id: str) -> Thing:
         self.asked.append(thing_id)
@@ -35,11 +35,12 @@ class Up42:
         return Thing(thing_id, life[min(self.now, len(life) - 1)])
 
     def many(self, ids) -> list[Thing]:
-        self.looks += 1
+        self.looks.append(list(ids))
         listed = [Thing(one, self.lives[one][min(self.now, len(self.lives[one]) - 1)]) for one in ids]
         return [thing for thing in reversed(listed) if thing.id not in self.unlisted]
 
     def sleep(self, seconds: float) -> None:
+        assert len(self.slept) < 10, "this does not end"
         self.slept.append(seconds)
         self.now += 1
 
@@ -63,21 +64,19 @@ def test_tells_each_change_once_until_all_are_final():
     ]
     assert up42.slept == [5, 5, 5]
     assert up42.asked == []
+    assert up42.looks[0] == ["a", "b"]
 
 
 def test_what_is_final_is_not_asked_for_again():
     up42 = Up42(a="done", b="new new new done")
-    wanted = []
-    many = up42.many
-    up42.many = lambda ids: wanted.append(list(ids)) or many(ids)
     assert told(up42.follow("a", "b"))[-1] == ("b", "done")
-    assert wanted == [["a", "b"], ["b"], ["b"], ["b"]]
+    assert up42.looks == [["a", "b"], ["b"], ["b"], ["b"]]
 
 
 def test_a_hundred_ids_per_request():
     up42 = Up42(**{f"thing{number}": "done" for number in range(201)})
     assert len(told(up42.follow(*up42.lives))) == 201
-    assert up42.looks == 3
+    assert [len(ids) for ids in up42.looks] == [100, 100, 1]
 
 
 def test_what_a_list_leaves_out_is_asked_for_by_itself():
@@ -127,3 +126,14 @@ def test_orders_and_jobs_of_the_sandbox_to_their_end(client, scenes_at, order_in
 def test_an_unknown_id(client, part):
     with pytest.raises(NotFound):
         next(getattr(client, part).follow([NOBODY]))
+
+
+@pytest.mark.parametrize(
+    ("part", "listing", "ids"), [("orders", "list", "order_ids"), ("processing", "jobs", "job_ids")]
+)
+def test_only_those_are_listed(client, monkeypatch, part, listing, ids):
+    asked = []
+    monkeypatch.setattr(getattr(client, part), listing, lambda **filters: asked.append(filters) or [])
+    with pytest.raises(NotFound):
+        next(getattr(client, part).follow([NOBODY]))
+    assert asked == [{ids: [NOBODY]}]

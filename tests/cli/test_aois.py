@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+import pyogrio.raw
 import pytest
 from shapely.geometry import box, shape
 
@@ -50,3 +52,19 @@ def test_what_up42_does_not_take(cli, tmp_path):
     assert (said.code, said.stdout) == (1, "")
     assert json.loads(said.stderr)["error"]["type"] == "AoiRejected"
     assert cli(["aoi", str(tmp_path / "line.wkt"), "--layer", "x", "--to"]).code == 2
+
+
+def test_a_layer_of_several(cli, tmp_path):
+    for name, place in (("here", PLACE), ("there", box(0, 0, 0.1, 0.1))):
+        pyogrio.raw.write(
+            tmp_path / "both.gpkg",
+            np.array([place.wkb], dtype=object),
+            [np.array([1])],
+            fields=np.array(["n"]),
+            geometry_type="Polygon",
+            crs="EPSG:4326",
+            layer=name,
+            append=name == "there",
+        )
+    assert shape(cli(["aoi", str(tmp_path / "both.gpkg"), "--layer", "here", "--json"]).json["geometry"]).equals(PLACE)
+    assert "name the one that holds the AOI" in cli(["aoi", str(tmp_path / "both.gpkg")]).stderr

@@ -146,6 +146,15 @@ def test_watching_until_the_end(cli, job, shop, item):
     assert said.lines[-1].startswith((f"{started.id} failed: ", f"{started.id} released: "))
 
 
+def test_a_job_under_way_has_not_failed(cli, job, monkeypatch):
+    done = job("successful")
+    changes = [done.model_copy(update={"status": JobStatus.RUNNING}), done]
+    monkeypatch.setattr("up42_pipelines.api.processing.Processing.follow", lambda *_, **__: iter(changes))
+    said = cli(f"jobs watch {done.id}")
+    assert said.code == 0
+    assert [line.split(maxsplit=1)[1].partition(":")[0] for line in said.lines] == ["running", done.status]
+
+
 class TestResults:
     """`jobs results`."""
 

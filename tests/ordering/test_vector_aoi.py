@@ -94,7 +94,9 @@ def test_the_same_rules_as_for_geojson(tmp_path):
     assert rule_of(write(tmp_path / "holed.gpkg", holed)) == "holes"
     assert rule_of(write(tmp_path / "point.gpkg", Point(13, 52))) == "type"
     assert rule_of(write(tmp_path / "none.gpkg", None)) == "type"
-    assert rule_of(write(tmp_path / "large.gpkg", BERLIN), limits=AoiLimits(max_area_km2=0.1)) == "area"
+    (tmp_path / "large.geojson").write_text(json.dumps(mapping(BERLIN)))
+    for path in (write(tmp_path / "large.gpkg", BERLIN), tmp_path / "large.geojson"):
+        assert rule_of(path, limits=AoiLimits(max_area_km2=0.1)) == "area"
 
 
 def test_what_cannot_be_read(tmp_path, monkeypatch):
@@ -104,7 +106,8 @@ def test_what_cannot_be_read(tmp_path, monkeypatch):
     (tmp_path / "text.wkt").write_text("POLYGON ((13 52")
     assert rule_of(tmp_path / "text.wkt") == "file"
     write(tmp_path / "nowhere.shp", BERLIN).with_suffix(".prj").unlink()
-    assert rule_of(tmp_path / "nowhere.shp") == "crs"
+    with pytest.raises(AoiRejected, match="crs: the file does not say in which CRS it is"):
+        read_vector_aoi(tmp_path / "nowhere.shp")
     monkeypatch.setattr("up42_pipelines.ordering.vector_aoi.MAX_FILE_BYTES", 10)
     assert rule_of(tmp_path / "text.gpkg") == "size"
 
