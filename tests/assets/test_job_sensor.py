@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 from requests.adapters import HTTPAdapter
 
-from up42_pipelines.api import JobStatus
+from up42_pipelines.api import JobStatus, Transport
 from up42_pipelines.assets import Pipeline
 from up42_pipelines.assets.workflow import ProcessingPipeline
 from up42_pipelines.partitions import date_by_aoi
@@ -258,6 +258,8 @@ def test_jobs_of_others_are_none_of_its_business(watch, table):
     table.add("successful", step="dropped")
     table.add("successful", partition="munich|2026-06-01")
     table.add("successful", partition="berlin|2025-06-01")
+    table.add("running", partition="berlin|2025-06-01")
+    table.add("running", step="dropped")
     table.add("successful", title="By hand")
     ticks = watch.ticks(2)
     assert observed(*ticks) == asked(*ticks) == []
@@ -435,8 +437,11 @@ class TestRequests:
         assert [len(query["ids"][0].split(",")) for query in turns] == [watching.PAGE, watching.PAGE]
 
 
-def test_an_unreachable_up42_fails_the_tick_and_keeps_the_cursor(monkeypatch):
+def test_an_unreachable_up42_fails_the_tick_and_no_connection_stays(monkeypatch):
+    closed = []
+    monkeypatch.setattr(Transport, "close", lambda transport: closed.append(transport.hosts.api))
     watch = Watch("http://127.0.0.1:9")
     with pytest.raises(Exception, match="cannot be reached"):
         watch.tick()
+    assert closed == ["http://127.0.0.1:9"]
     watch.instance.dispose()
