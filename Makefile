@@ -10,6 +10,8 @@ SDK := .venv-sdk/.synced
 STAC := .venv-stac/.synced
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_CONFIG := 1
+# Where it is set, every process that the demo or a test starts compiles our modules again.
+unexport PYTHONDONTWRITEBYTECODE
 # What Dagster, GDAL and gcsfs would otherwise do behind our back.
 export DAGSTER_DISABLE_TELEMETRY := 1
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pyarrow.parquet
 import pystac
-import rioxarray
-import xarray
 from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from rich.table import Table
-from rio_cogeo.cogeo import cog_validate
 
 from up42_pipelines.demo.standing import Standing, State
 from up42_pipelines.demo.steps import StepStanding, StepState
 from up42_pipelines.lake import COG_MEDIA_TYPE, PARQUET_MEDIA_TYPE
+
+if TYPE_CHECKING:
+    import xarray
 
 _COLOURS = {
     State.DELIVERED: "green",
@@ -135,6 +135,9 @@ def _item_problem(item: pystac.Item, validator: JsonSchemaSTACValidator) -> str:
 
 
 def _cog_problems(href: str) -> Iterator[str]:
+    import rioxarray  # a second of imports that only the end of a demo needs
+    from rio_cogeo.cogeo import cog_validate
+
     valid, errors, _ = cog_validate(href, quiet=True)
     if not valid:
         yield f"{href}: not a valid COG: {'; '.join(errors)}"

@@ -17,7 +17,6 @@ from rich.table import Table
 
 from up42_pipelines.api import Credentials, Hosts, Up42Client
 from up42_pipelines.assets.workflow import ProcessingPipeline
-from up42_pipelines.demo.overview import save_overview, save_steps_overview
 from up42_pipelines.demo.places import (
     IMAGERY_COLLECTION,
     IMAGERY_PRODUCT,
@@ -120,6 +119,8 @@ def run_demo(
             observer = Observer(instance, client, lake, pipeline=show.pipeline, collection=collection)
             steps = StepObserver(instance, client, lake, _workflow(show, project)) if show.workflow else None
             standings, step_standings = _watch(observer, steps, places, children, submit, console, show.longest_s)
+    from up42_pipelines.demo.overview import save_overview, save_steps_overview  # matplotlib, once all has arrived
+
     proof = prove(standings, step_standings)
     if steps is None:
         save_overview(standings, folder / "overview.png", columns=len(places.days))
