@@ -21,7 +21,10 @@ _DECIMALS = 7
 
 
 def outlines(mask: NDArray[np.bool_], grid: Grid) -> list[BaseGeometry]:
-    """Return the outline of each patch of marked pixels (those that share a side), projected, metres."""
+    """Return the outline of each patch of marked pixels (those that share a side), projected, metres.
+
+    GDAL turns exteriors counter-clockwise and holes clockwise, as RFC 7946, 3.1.6 wants them.
+    """
     found = rasterio.features.shapes(mask.astype(np.uint8), mask=mask, connectivity=4, transform=grid.transform)
     return [shape(geometry) for geometry, _ in found]
 
@@ -52,7 +55,7 @@ def collection(geometries: Sequence[BaseGeometry], strength: Floats, grid: Grid,
             {
                 "type": "Feature",
                 "id": number,
-                "geometry": mapping(shapely.orient_polygons(degrees)),
+                "geometry": mapping(degrees),
                 "properties": {"class": name, "score": score, "area_m2": area_m2},
             }
         )
