@@ -13,6 +13,7 @@ from up42_pipelines.processing.buyer import job_buyer
 from up42_pipelines.processing.collection import JobCollection
 from up42_pipelines.processing.outcome import JobState
 from up42_pipelines.processing.plan import plan_jobs
+from up42_pipelines.processing.result_files import fetch_files
 from up42_pipelines.processing.status_table import JobLine, as_text
 from up42_pipelines.processing.templates import DetectionTreesSpacept, TrueColorConversion
 from up42_pipelines.processing.workflow import Step, Workflow
@@ -122,6 +123,12 @@ class TestMade:
         other = Workflow(name="w_other", steps=[COLOUR])
         assert len(JobCollection.of_workflow(shop.client, other)) == 0
 
+    def test_two_steps_of_one_process_are_told_apart(self, shop):
+        [job] = shop.run("captured", items=shop.workshop.items[:1])
+        steps = [COLOUR, Step(name="again", template=TrueColorConversion())]
+        made = JobCollection.of_workflow(shop.client, Workflow(name=shop.name, steps=steps))
+        assert [one.id for one in made] == [job.id]
+
     def test_of_several_generations_the_one_that_counts(self, shop):
         [failed] = shop.run("rejected", items=shop.workshop.items[:1])
         shop.workshop.later()
@@ -155,6 +162,10 @@ class TestStatus:
         assert heading == "job     step     partition  status    credits  seconds  reason"
         assert first == "a       p                   running                     running: it is being computed."
         assert second.startswith("longer  process             captured  7        90       captured: the results")
+
+    def test_a_job_that_never_started_took_no_time(self):
+        told = {"jobID": "a", "processID": "p", "status": "rejected", "finished": "2026-06-01T12:00:00Z"}
+        assert JobLine.of(Job.parse(told)).seconds is None
 
     def test_printed(self, ended):
         assert str(ended) == as_text(ended.status())
@@ -206,6 +217,14 @@ class TestResults:
         with rasterio.open(next(path for path in files if path.suffix == ".tiff")) as image:
             assert (image.count, image.dtypes[0]) == (3, "uint8")
         assert sorted(path for path in (tmp_path / "new").rglob("*") if path.is_file()) == sorted(files)
+
+    def test_two_files_of_one_name_are_both_kept(self, ended, tmp_path):
+        [[item]] = ended.items().values()
+        item.assets = {key: item.assets[key] for key in list(item.assets)[:1]}
+        item.add_asset("other", next(iter(item.assets.values())).clone())
+        first, second = fetch_files(item, tmp_path, ended.client.storage.assets.download_url)
+        assert second.name == f"other-{first.name}"
+        assert first.read_bytes() == second.read_bytes()
 
     def test_a_missing_collection_keeps_no_other(self, shop, tmp_path):
         jobs = shop.run("lost_result", "successful")

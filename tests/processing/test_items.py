@@ -72,6 +72,12 @@ def test_features_only(types, expected):
     assert is_features_only(item(types=types)) is expected
 
 
+def test_a_picture_of_features_is_no_data():
+    made = item(types=["application/geo+json"])
+    made.add_asset("picture", pystac.Asset("file", media_type="image/png", roles=["thumbnail"]))
+    assert is_features_only(made)
+
+
 def test_a_document_beside_a_raster_is_no_data():
     made = item(types=["image/tiff"])
     made.add_asset("outline", pystac.Asset("file", media_type="application/geo+json", roles=["metadata"]))

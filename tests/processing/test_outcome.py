@@ -95,8 +95,8 @@ class TestCurrent:
         assert ids(current([job("old", "failed", day=1), job("new", "released", day=2)])) == ["new"]
 
     def test_each_set_of_inputs_has_its_own(self):
-        jobs = [job("b", "failed", day=2), job("a", "captured", day=1, item=ITEM.format("b"))]
-        assert ids(current(jobs)) == ["a", "b"]
+        jobs = [job("a", "failed", day=2), job("b", "captured", day=1, item=ITEM.format("b"))]
+        assert ids(current(jobs)) == ["b", "a"]
 
     def test_the_host_and_the_title_make_no_difference(self):
         jobs = [job("old", "failed", day=1), job("new", "failed", day=2, item=ITEM.format("a").replace("up42", "eu"))]

@@ -99,6 +99,10 @@ class TestPairs:
         references = [item("old-east", area=box(13.4, 52, 14, 53)), item("old-west", area=box(13, 52, 13.6, 53))]
         assert pairs(plan(PAIR, [west, east], references)) == [("west", "old-west"), ("east", "old-east")]
 
+    def test_a_later_one_that_covers_less_is_not_taken(self):
+        references = [item("whole", day=2), item("late", area=box(13, 52, 13.5, 53), day=9)]
+        assert best_reference(item("new"), references).id == "whole"
+
     def test_of_equal_ones_the_latest_then_the_first_by_id(self):
         references = [item("a", day=2), item("c", day=3), item("b", day=3)]
         assert best_reference(item("new"), references).id == "b"
