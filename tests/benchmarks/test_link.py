@@ -89,7 +89,9 @@ def test_connections_do_not_share_a_limit(link):
         thread.start()
     for thread in threads:
         thread.join()
-    assert time.monotonic() - began < 2.5 * alone_s
+    together_s = time.monotonic() - began
+    # Alone once more: on a busy machine that takes longer as well.
+    assert together_s < 2.5 * max(alone_s, send(link, content)[1])
 
 
 def test_a_client_that_goes_away_does_not_disturb_others(link):

@@ -279,7 +279,7 @@ def test_a_silent_server_times_out(files, fetch):
         started = time.monotonic()
         with pytest.raises(TransferError, match="TimeoutError"):
             fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/scene", patience=Patience(silence_s=0.2, attempts=1))
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
 
 
 def test_what_sign_raises_is_passed_on(tmp_path):
