@@ -124,9 +124,7 @@ class ProcessingPipeline:
             return dg.AssetDep(self.upstream(step))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.BetaWarning)
-            since_reference = dg.TimeWindowPartitionMapping(
-                start_offset=-days, end_offset=0, allow_nonexistent_upstream_partitions=True
-            )
+            since_reference = dg.TimeWindowPartitionMapping(start_offset=-days, end_offset=0)
             mapping = dg.MultiPartitionMapping(
                 {
                     AOI: dg.DimensionPartitionMapping(AOI, dg.IdentityPartitionMapping()),

@@ -145,6 +145,7 @@ def test_metadata_show_features_over_the_image(chain, shown):
 def test_doing_all_of_it_again_buys_and_fetches_nothing(chain, shown):
     bought = chain.jobs()
     versions = [chain.data_version(step, DAY) for step in STEPS]
+    assert len(set(versions)) == len(STEPS)  # other files, another version
     assert chain.start(DAY).success
     for step in STEPS:
         assert chain.collect(step, DAY).success
