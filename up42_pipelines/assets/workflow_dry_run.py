@@ -13,6 +13,7 @@ from up42_pipelines.io_managers import stored_items
 from up42_pipelines.lake import Lake
 from up42_pipelines.partitions import partitions_in
 from up42_pipelines.processing.estimate import StepEstimate, WorkflowEstimate, estimate_workflow
+from up42_pipelines.purchasing.budget import Sheet
 from up42_pipelines.resources import LakeResource, Up42Resource
 
 _MAX_ROWS = 100
@@ -40,9 +41,11 @@ def workflow_dry_run_job(processing: ProcessingPipeline, up42: Up42Resource, lak
     ) -> dg.Output[dict[str, WorkflowEstimate]]:
         estimates = {}
         with explained(f"Dry run of {config.partitions}"):
+            store = lake.lake
+            sheet = processing.buyer(up42.client, store, run="dry run", tell=lambda _: None).ledger.sheet()
             for partition in partitions_in(processing.partitions, config.partitions):
-                one = _estimate(processing, up42.client, lake.lake, partition)
-                estimates[partition] = one
+                one = _estimate(processing, up42.client, store, partition, sheet)
+                estimates[partition], sheet = one, one.sheet
                 for problem in one.problems:
                     context.log.warning(f"{partition}: {problem}")
                 context.log.info(f"{partition}: {one.credits} credits")
@@ -61,10 +64,12 @@ def workflow_dry_run_job(processing: ProcessingPipeline, up42: Up42Resource, lak
     return dry_run
 
 
-def _estimate(processing: ProcessingPipeline, client: Up42Client, lake: Lake, partition: str) -> WorkflowEstimate:
+def _estimate(
+    processing: ProcessingPipeline, client: Up42Client, lake: Lake, partition: str, sheet: Sheet
+) -> WorkflowEstimate:
+    """The estimate of a partition, on top of what has been committed, and of what those before it would commit."""
     landed = processing.source.key("cogs")
     earlier = {processing.reference_partition(step.name, partition) for step in processing.workflow.steps} - {None}
-    ledger = processing.buyer(client, lake, run="dry run", tell=lambda _: None).ledger
     return estimate_workflow(
         client.processing,
         processing.workflow,
@@ -72,7 +77,7 @@ def _estimate(processing: ProcessingPipeline, client: Up42Client, lake: Lake, pa
         references=[item for day in sorted(filter(None, earlier)) for item in stored_items(lake, landed, day) or ()],
         partition=partition,
         workspace_id=client.workspace_id,
-        sheet=ledger.sheet(),
+        sheet=sheet,
     )
 
 

@@ -12,6 +12,7 @@ from up42_pipelines.processing.templates import (
     TrueColorConversion,
 )
 from up42_pipelines.processing.workflow import Step, Workflow
+from up42_pipelines.purchasing.budget import Ceilings
 
 BEFORE, DAY = "rome|2026-06-03", "rome|2026-06-04"
 STEPS = (
@@ -225,3 +226,12 @@ class TestDryRun:
         assert remark["partition"] == DAY
         assert "MissingPanchromaticAsset" in remark["what"]
         assert told["problems"] == 1
+
+    def test_partitions_share_a_ceiling(self, works, shown):
+        source = works.offer(june_3=works.deliver("bundle"), june_4=works.deliver("bundle"))
+        [first, second] = self.run(works.workflow(STEPS[0], source=source), f"{BEFORE}..{DAY}")[0].values()
+        tight = Ceilings(month=first.credits + second.credits - 1)
+        _, metadata = self.run(works.workflow(STEPS[0], source=source, ceilings=tight), f"{BEFORE}..{DAY}")
+        [remark] = [row for row in shown(metadata)["remarks"] if row["kind"] == "problem"]
+        assert remark["partition"] == DAY
+        assert "month" in remark["what"]
