@@ -2,6 +2,7 @@
 
 import pytest
 
+from up42_pipelines.lake import DeliveryRules, LandingOptions
 from up42_pipelines.processing.items import up42_href
 from up42_pipelines.processing.templates import (
     AnyProcess,
@@ -229,3 +230,17 @@ def test_while_one_job_goes_on_the_results_of_the_others_land(works, delivered, 
     assert work.collect("buildings", DAY).success
     assert len(work.items("buildings", DAY)) == 1
     assert shown(work.metadata("buildings", "processed_items", DAY))["jobs_open"] == 1
+
+
+def test_a_result_that_fails_a_check_is_withheld_and_not_worked_on(works, delivered, explain, check):
+    later = Step(name="true_color", template=TrueColorConversion(), of="pansharpen")
+    landing = LandingOptions(rules=DeliveryRules(bands=17))
+    work = works.workflow(PANSHARPEN, later, source=works.offer(june_4=[delivered["bundle"]]), landing=landing)
+    assert work.start(DAY).success
+    works.advance()
+    result = work.collect("pansharpen", DAY)
+    said = explain(result, work.op("pansharpen", "processed_cogs"))
+    assert "Every item fails a check and is withheld" in said
+    assert not check(result, "bands_as_ordered")[0]
+    assert not work.is_materialized("pansharpen", "processed_cogs", DAY)
+    assert [job["processId"] for job in work.jobs()] == ["pansharpening"]

@@ -114,7 +114,7 @@ def test_changes_are_found_as_features(change, works):
     assert read_features(works.lake, asset.href, 10)
 
 
-def test_all_seven_checks_are_made_of_results(chain):
+def test_every_check_of_deliveries_is_made_of_results(chain):
     for step in STEPS:
         key = chain.pipeline.key(step, "processed_cogs")
         keys = [dg.AssetCheckKey(key, str(check)) for check in Check]
