@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import box, mapping
 
-from up42_pipelines.processing.plan import best_reference, plan_jobs
+from up42_pipelines.api import Job
+from up42_pipelines.processing.keys import JobTitle
+from up42_pipelines.processing.plan import best_reference, plan_jobs, without_repeats
 from up42_pipelines.processing.templates import AnyProcess, DetectionChangeSimularity, UpsamplingNS
 from up42_pipelines.processing.workflow import Step, Workflow
 
@@ -151,3 +153,52 @@ class TestPairs:
         chosen = best_reference(item("new"), [made[name] for name in order])
         assert chosen is best_reference(item("new"), list(made.values()))
         assert offsets["abcd".index(chosen.id)] == min(offsets)
+
+
+class TestRepeats:
+    """A delivery comes in parts: what a source is compared with, or put together with, may change."""
+
+    def bought(self, made, status="successful"):
+        """The jobs of a plan as UP42 has them."""
+        return [
+            (
+                Job(
+                    id=job.planned.key,
+                    process_id=job.planned.process_id,
+                    status=status,
+                    definition={"inputs": {**job.planned.submitted(3), "added": "by UP42"}},
+                ),
+                JobTitle.read(job.planned.submitted(3)["title"]),
+            )
+            for job in made.jobs
+        ]
+
+    @pytest.mark.parametrize("status", ["running", "successful", "released", "quarantined"])
+    def test_a_source_is_compared_once_whatever_arrives_later(self, status):
+        west, east = item("west", area=box(13, 52, 13.4, 53)), item("all")
+        before = plan(PAIR, [item("new", day=8)], [west])
+        after = plan(PAIR, [item("new", day=8), item("newer", day=8)], [west, east])
+        assert pairs(after) == [("new", "all"), ("newer", "all")]
+        left = without_repeats(after, PAIR, self.bought(before, status))
+        assert pairs(left) == [("newer", "all")]
+        assert "raise the generation" in left.left_out["new"]
+
+    def test_what_is_put_together_is_put_together_once(self):
+        before, after = plan(ALL, [item("a")]), plan(ALL, [item("a"), item("b")])
+        left = without_repeats(after, ALL, self.bought(before))
+        assert (pairs(left), set(left.left_out)) == ([], {"a", "b"})
+
+    @pytest.mark.parametrize(("step", "references"), [(PAIR, [item("then")]), (ALL, []), (ONE, [])])
+    def test_the_same_job_stays_in_the_plan_to_be_adopted(self, step, references):
+        made = plan(step, [item("a", day=8)], references)
+        assert without_repeats(made, step, self.bought(made)) == made
+
+    def test_other_items_are_other_jobs(self):
+        before, after = plan(ONE, [item("a")]), plan(ONE, [item("a"), item("b")])
+        assert without_repeats(after, ONE, self.bought(before)) == after
+
+    def test_another_parameter_is_another_job(self):
+        before = plan(PAIR, [item("new", day=8)], [item("then")])
+        keener = Step(name="change", template=DetectionChangeSimularity(sensitivity=6), reference_days=7)
+        after = plan(keener, [item("new", day=8)], [item("then")])
+        assert without_repeats(after, keener, self.bought(before)) == after

@@ -26,7 +26,8 @@ from up42_pipelines.errors import OrderRefused
 from up42_pipelines.failures import explained
 from up42_pipelines.io_managers import stored_items
 from up42_pipelines.processing.buyer import JobBuyer
-from up42_pipelines.processing.plan import JobPlan, JobToBuy, plan_jobs
+from up42_pipelines.processing.listing import jobs_of
+from up42_pipelines.processing.plan import JobPlan, JobToBuy, plan_jobs, without_repeats
 from up42_pipelines.processing.workflow import Step
 from up42_pipelines.purchasing.purchase import Bought
 from up42_pipelines.resources import LakeResource, Up42Resource
@@ -103,6 +104,8 @@ def processing_jobs_asset(
                 references=list(references or ()),
                 generation=config.generation,
             )
+            if step.takes_several and config.generation == 1:
+                plan = without_repeats(plan, step, jobs_of(client.processing, processing.workflow, step, partition))
             for item_id, reason in plan.left_out.items():
                 context.log.warning(f"{item_id}: left out. {reason}")
             buyer = processing.buyer(client, store, run=run, tell=context.log.info)

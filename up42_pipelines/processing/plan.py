@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pystac
@@ -11,8 +11,10 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from up42_pipelines.api.processing import Job
 from up42_pipelines.errors import OrderRefused
 from up42_pipelines.processing.items import is_features_only, up42_href
+from up42_pipelines.processing.keys import JobTitle, canonical_inputs
 from up42_pipelines.processing.purchase import PlannedJob
 from up42_pipelines.processing.templates import AnyProcess
 from up42_pipelines.processing.workflow import Step, Workflow
@@ -104,6 +106,35 @@ def plan_jobs(
         ),
         left_out=left_out,
     )
+
+
+def without_repeats(plan: JobPlan, step: Step, existing: Iterable[tuple[Job, JobTitle]]) -> JobPlan:
+    """A plan without jobs that would do the same again because more has been delivered meanwhile.
+
+    What a source is compared with, and which items are put together, changes while a delivery comes in parts; each time
+    it would be another job under another key. So the first one counts, failed or not, as any other purchase does; only
+    a person buys another.
+
+    Args:
+        plan: of the step and partition.
+        step: what is computed.
+        existing: jobs of the step and partition that UP42 has.
+    """
+    changing = {step.template.items_input, *step.template.item_inputs[1:]}
+    bought = [(title.key, canonical_inputs(job.inputs)) for job, title in existing]
+    jobs, left_out = [], dict(plan.left_out)
+    for job in plan.jobs:
+        lasting = {name: one for name, one in canonical_inputs(job.planned.inputs).items() if name not in changing}
+        same = [key for key, inputs in bought if all(inputs.get(name) == one for name, one in lasting.items())]
+        if same and job.planned.key not in same:
+            for source in job.sources if step.template.items_input else job.sources[:1]:
+                left_out[source.id] = (
+                    "There is a job for it already, made with other items before all had been delivered. To buy "
+                    "another one, raise the generation."
+                )
+        else:
+            jobs.append(job)
+    return JobPlan(jobs=tuple(jobs), left_out=left_out)
 
 
 def best_reference(source: pystac.Item, references: Sequence[pystac.Item]) -> pystac.Item | None:

@@ -32,6 +32,11 @@ class Step:
     of: str | None = None
     reference_days: int | None = None
 
+    @property
+    def takes_several(self) -> bool:
+        """Whether a job works on several items."""
+        return bool(self.template.items_input) or len(self.template.item_inputs) > 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workflow:
