@@ -386,6 +386,13 @@ def test_what_was_pansharpened_has_no_panchromatic_asset(lab, chain):
     assert error["name"] == "MissingPanchromaticAsset"
 
 
+def test_what_a_job_was_told_beside_its_items_decides_its_result(lab, chain):
+    weights = [{"band": "red", "weight": 1}]
+    inputs = {"title": "Red", "item": self_link(chain[0]), "greyWeights": weights}
+    red = lab.result(lab.execute("pansharpening", inputs, "successful"))
+    assert lab.sandbox.data_of(red) != lab.sandbox.data_of(chain[1])
+
+
 def test_weights_of_grey_must_weigh(lab, bundle):
     def names(*weights):
         given = [{"band": band, "weight": weight} for band, weight in weights]

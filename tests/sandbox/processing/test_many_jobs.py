@@ -6,8 +6,9 @@ import pytest
 
 from up42_pipelines.sandbox.app import open_world
 from up42_pipelines.sandbox.core.clock import SECOND
-from up42_pipelines.sandbox.processing import job_book
+from up42_pipelines.sandbox.processing import job_book, processes
 from up42_pipelines.sandbox.processing.job_book import JobFilter, Place
+from up42_pipelines.sandbox.processing.process_input import JobInput
 
 COUNT = 5_000
 STEPS = ("created", "licensed", "valid", "accepted", "running", "successful")
@@ -33,6 +34,25 @@ def world(tmp_path_factory):
                 world.database.write("INSERT INTO job_events VALUES (?, ?, ?, ?)", (job, at, step, status))
     yield world
     world.database.close()
+
+
+def test_the_same_items_given_once_more_are_another_lot(world):
+    process = processes.find("coregistration-simularity")
+
+    def lot(source, reference):
+        inputs = {
+            "title": "x",
+            "sourceItem": f"http://x/items/{source}",
+            "referenceItem": f"http://x/items/{reference}",
+        }
+        return job_book.lot(world, JobInput(process, inputs, {}, ()))
+
+    for number in range(2):
+        assert [lot("A", "b")[-1], lot("b", "a")[-1]] == [number, 0]
+        world.database.write(
+            "INSERT INTO jobs (id, process_id, inputs, items, credits, created_at) VALUES (?, ?, '{}', 'a,b', 0, 0)",
+            (f"again {number}", process.id),
+        )
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,6 @@ def layer(content: Mapping[str, Any], file: Mapping[str, Any], sources: Path) ->
         rasterio.open(sources / content["source"], driver=content["driver"]) as dataset,
         WarpedVRT(
             dataset,
-            src_crs=dataset.crs or dataset.gcps[1],
             crs=f"EPSG:{grid.epsg}",
             transform=grid.transform,
             width=grid.width,
