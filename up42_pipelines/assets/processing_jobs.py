@@ -122,8 +122,8 @@ def processing_jobs_asset(
             context.log.warning(f"{upstream} has nothing for {partition} yet: skipped.")
             return
         if plan.left_out and not plan.jobs:
-            if earlier is not None:
-                context.log.warning(f"There is nothing to compare {partition} with yet: skipped.")
+            if step.takes_several:
+                context.log.warning(f"There is nothing to buy for {partition}: skipped.")
                 return
             raise dg.Failure(_unfit(step, partition, plan), metadata=metadata, allow_retries=False)
         bought = [(one.job, one.result) for one in outcomes if isinstance(one.result, Bought)]

@@ -184,6 +184,24 @@ def test_without_a_reference_nothing_is_bought_until_there_is_one(works, deliver
     assert inputs["referenceItem"] == up42_href(delivered["other_bundle"])
 
 
+def test_a_reference_that_comes_later_compares_nothing_twice(works, delivered):
+    step = Step(name="change", template=DetectionChangeSimularity(), reference_days=1)
+    item, first = delivered["bundle"], delivered["other_bundle"]
+    source = works.offer(june_4=[item], june_3=[first])
+    work = works.workflow(step, source=source)
+    assert work.start(DAY).success
+    bought = [job["id"] for job in work.jobs()]
+    assert len(bought) == 1
+    day_before = ("assets", *source.key("cogs").path, "rome", "2026-06-03.json")
+    document = works.lake.read_json(*day_before)
+    document["features"] = [works.deliver("bundle")[0].to_dict(transform_hrefs=False)]
+    works.lake.write_json(document, *day_before)
+    assert work.start(DAY).success
+    assert [job["id"] for job in work.jobs()] == bought
+    assert work.start(DAY, generation=2).success
+    assert len(work.jobs()) == 2
+
+
 def test_the_first_day_has_no_reference_and_skips(works, delivered):
     step = Step(name="change", template=DetectionChangeSimularity(), reference_days=1)
     work = works.workflow(step, source=works.offer(june_1=[delivered["bundle"]]))
