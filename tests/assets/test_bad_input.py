@@ -177,8 +177,8 @@ def test_a_failed_order_is_told_and_stays_visible(make_graph, start_sandbox, exp
 class TestWithoutAnAccount:
     def test_the_location_loads(self):
         script = (
-            "from assets_defs.definitions import defs; r = defs.get_repository_def();"
-            "print(sorted(k.to_user_string() for k in r.asset_graph.get_all_asset_keys()))"
+            "import json; from assets_defs.definitions import defs; r = defs.get_repository_def();"
+            "print(json.dumps([k.to_user_string() for k in r.asset_graph.get_all_asset_keys()]))"
         )
         env = {name: value for name, value in os.environ.items() if not name.startswith("UP42_")}
         said = subprocess.run(
@@ -190,7 +190,13 @@ class TestWithoutAnAccount:
             check=False,
         )
         assert said.returncode == 0, said.stderr
-        assert "['cogs', 'orders', 'orders_audit', 'scenes', 'stac_items']" in said.stdout
+        chain = {"cogs", "orders", "orders_audit", "scenes", "stac_items"}
+        steps = {
+            f"enhance/{step}/{name}"
+            for step in ("pansharpen", "true_color", "buildings", "change")
+            for name in ("processing_jobs", "processed_items", "processed_cogs")
+        }
+        assert set(json.loads(said.stdout)) == chain | {f"bundle/{name}" for name in chain} | steps
 
     def test_importing_the_library_does_no_io_and_configures_no_logging(self):
         script = (

@@ -21,6 +21,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
 DAY = "2026-06-01"
+GROUP = "locations/__repository__@up42/asset-groups/optical_archive/lineage"
 
 pytestmark = [
     pytest.mark.browser,
@@ -70,7 +71,7 @@ def shoot(page, name: str) -> None:
 def landed(ui, page, wait_for):
     """The STAC items in the lake after somebody has pressed Materialize and the sensor has completed it."""
     url, folder = ui
-    page.goto(f"{url}/asset-groups")
+    page.goto(f"{url}/{GROUP}")
     for name in ("scenes", "orders", "stac_items", "cogs"):
         page.get_by_text(name, exact=True).first.wait_for()
     page.get_by_role("button", name="Materialize all").click()
@@ -91,7 +92,7 @@ def test_the_chain_is_materialized_from_the_ui_and_the_sensor_completes_it(ui, p
     assert len(landed) >= 2
     hrefs = [asset["href"] for item in landed for asset in item["assets"].values()]
     assert all(href.startswith(str(folder / "lake")) and Path(href).is_file() for href in hrefs)
-    page.goto(f"{url}/asset-groups")
+    page.goto(f"{url}/{GROUP}")
     page.get_by_text("cogs", exact=True).first.wait_for()
     shoot(page, "lineage")
 

@@ -152,8 +152,9 @@ def test_progress_is_shown_partition_by_partition(cli, code_location, monkeypatc
         ("-m somewhere", "belong to --partitions"),
         ("--partitions 2026-06-01 -m nowhere.definitions", "There is no module nowhere.definitions here"),
         ("--partitions 2026-06-01 -m json", "json holds 0 Definitions instead of one"),
-        ("--partitions 2026-06-02..2026-06-01", "ends before it begins"),
-        ("--partitions ''", "Which partitions?"),
+        ("--pipeline optical_archive --partitions 2026-06-02..2026-06-01", "ends before it begins"),
+        ("--pipeline optical_archive --partitions ''", "Which partitions?"),
+        ("--partitions 2026-06-01", "Choose a pipeline of assets_defs.definitions with --pipeline: bundle_archive, op"),
     ],
 )
 def test_asked_wrongly(cli, arguments, words):
