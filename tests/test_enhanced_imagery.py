@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Iterator
 
 import dagster as dg
 import pystac
 import pytest
 import requests
+from shapely.geometry import box, mapping
 
 from up42_pipelines.io_managers import stored_items
 from up42_pipelines.lake import PARQUET_MEDIA_TYPE, Lake, read_features, read_item
@@ -16,7 +18,8 @@ from up42_pipelines.processing.keys import JobTitle
 from up42_pipelines.purchasing.intents import IntentBook, State
 from up42_pipelines.purchasing.ledger import Ledger
 
-PARTITIONS = [f"{aoi}|2026-06-0{day}" for aoi in ("berlin", "lisbon") for day in (1, 2, 3)]
+AREAS = {"berlin": box(13.38, 52.46, 13.40, 52.475), "lisbon": box(-9.15, 38.71, -9.13, 38.725)}
+PARTITIONS = [f"{aoi}|2026-06-0{day}" for aoi in AREAS for day in (1, 2, 3)]
 COMPARED = [key for key in PARTITIONS if not key.endswith("-01")]
 STEPS = ("pansharpen", "true_color", "buildings", "change")
 MOST_ROUNDS = 12
@@ -34,13 +37,17 @@ class Location:
     """The code location as Dagster's daemon would run it: sensors are ticked, and what they ask for is run."""
 
     def __init__(self, sandbox, folder, monkeypatch) -> None:
-        self.sandbox, self.lake = sandbox, Lake(str(folder))
+        self.sandbox, self.lake = sandbox, Lake(str(folder / "lake"))
+        (folder / "aois").mkdir()
+        for name, area in AREAS.items():
+            (folder / "aois" / f"{name}.geojson").write_text(json.dumps(mapping(area)))
         environment = {
             "UP42_API_URL": sandbox.url,
             "UP42_AUTH_URL": sandbox.url,
             "UP42_USERNAME": "sandbox@example.com",
             "UP42_PASSWORD": "sandbox",
-            "UP42_LAKE_URL": str(folder),
+            "UP42_LAKE_URL": str(folder / "lake"),
+            "UP42_AOIS": str(folder / "aois"),
             "UP42_LEASE_S": "6",
             "UP42_SETTLING_S": "2",
             "UP42_PROCESS_ON_DELIVERY": "1",
@@ -115,7 +122,7 @@ class Location:
 def location(start_sandbox, tmp_path_factory) -> Iterator[Location]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         location = Location(
-            start_sandbox("--speed", "1", "--seed", "360"), tmp_path_factory.mktemp("lake"), monkeypatch
+            start_sandbox("--speed", "1", "--seed", "360"), tmp_path_factory.mktemp("location"), monkeypatch
         )
         location.control("fates", kind="order", fate="fulfilled", times=len(PARTITIONS))
         location.control("fates", kind="job", fate="successful", times=100)
@@ -176,15 +183,15 @@ def test_lineage_leads_from_the_result_to_the_delivered_cog(location):
 
 
 def test_change_is_what_differs_between_two_days(location):
-    """Ground changes now and then: not every day, but within three days at both places."""
-    found = {key.split("|")[0]: 0 for key in COMPARED}
+    """A hall is built or taken down now and then: not every day at every place."""
+    found = 0
     for partition in COMPARED:
         [item] = location.items("change", partition)
         [table] = [asset for asset in item.assets.values() if asset.media_type == PARQUET_MEDIA_TYPE]
         changes = read_features(location.lake, table.href, 1000)
         assert len(changes) == table.extra_fields["table:row_count"]
-        found[partition.split("|")[0]] += len(changes)
-    assert all(found.values()), found
+        found += len(changes)
+    assert found
 
 
 def test_run_again_nothing_is_bought_and_nothing_is_asked_for(location):
