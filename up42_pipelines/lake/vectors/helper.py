@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import pyarrow as pa
 from pyproj import CRS
 from pyproj.datadir import get_data_dir
 
@@ -26,4 +27,5 @@ JOBS: Mapping[str, Job] = {"land": _land}
 
 if __name__ == "__main__":
     os.environ["PROJ_DATA"] = get_data_dir()  # which a job may read
+    pa.array([0])  # pyarrow imports pandas, where there is one, with its first array: here once, not in every fork
     serve(JOBS)
