@@ -72,12 +72,13 @@ def test_whatever_is_killed_it_completes_and_buys_each_thing_once(demo, wait_for
     assert "Run the demo again" in said
 
     demo.start()
-    wait_for(lambda: demo.child("daemon") and demo.orders() >= 2, 120)
+    wait_for(lambda: demo.child("daemon") and demo.orders() >= 2 and _files(demo.folder), 120)
     orphans = [demo.child("sandbox"), demo.child("daemon")]
     os.kill(demo.process.pid, signal.SIGKILL)
     demo.process.wait()
     assert all(_alive(pid) for pid in orphans)
     os.kill(orphans[0], signal.SIGKILL)
+    landed = _files(demo.folder)
 
     demo.start()
     wait_for(lambda: demo.child("daemon") not in (None, orphans[1]), 120)
@@ -90,14 +91,7 @@ def test_whatever_is_killed_it_completes_and_buys_each_thing_once(demo, wait_for
     assert (demo.folder / "overview.png").read_bytes().startswith(b"\x89PNG")
     catalog = pystac.Catalog.from_file(str(demo.folder / "lake" / "catalog.json"))
     assert len(list(catalog.get_items(recursive=True))) >= PARTITIONS
-    landed = _files(demo.folder)
-
-    demo.start()
-    code, said = demo.end()
-    assert code == 0, said
-    again = ledger_of(start_sandbox_on, demo.folder)
-    assert [order["id"] for order in again] == [order["id"] for order in bought]
-    assert _files(demo.folder) == landed  # nothing was fetched twice
+    assert landed.items() <= _files(demo.folder).items()  # nothing was fetched twice
 
 
 def test_outside_of_a_checkout_it_says_so(tmp_path):
@@ -108,10 +102,11 @@ def test_outside_of_a_checkout_it_says_so(tmp_path):
 
 
 def _files(folder: Path) -> dict[str, tuple[int, int]]:
+    """The files of committed items, and what would change if they were written again."""
     return {
         str(path): (path.stat().st_ino, path.stat().st_mtime_ns)
         for path in folder.glob("lake/collections/*/*/*")
-        if path.suffix != ".json"
+        if path.is_file() and path.suffix != ".json" and (path.parent / f"{path.parent.name}.json").is_file()
     }
 
 
