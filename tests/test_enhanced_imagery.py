@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
+import runpy
 from collections.abc import Iterator
 
 import dagster as dg
@@ -12,6 +12,8 @@ import pytest
 import requests
 from shapely.geometry import box, mapping
 
+import assets_defs
+from assets_defs.enhanced_imagery import enhanced_imagery
 from up42_pipelines.io_managers import stored_items
 from up42_pipelines.lake import PARQUET_MEDIA_TYPE, Lake, read_features, read_item
 from up42_pipelines.processing.keys import JobTitle
@@ -55,9 +57,9 @@ class Location:
         }
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        module = importlib.reload(importlib.import_module("assets_defs.definitions"))
-        self.defs: dg.Definitions = module.defs
-        self.processing = importlib.import_module("assets_defs.enhanced_imagery").enhanced_imagery()
+        # Run, not imported: the module keeps what the environment said, and others import it as well.
+        self.defs: dg.Definitions = runpy.run_path(assets_defs.__path__[0] + "/definitions.py")["defs"]
+        self.processing = enhanced_imagery()
         self.repository = self.defs.get_repository_def()
         self.instance = dg.DagsterInstance.ephemeral()
         self.cursors: dict[str, str | None] = {}
