@@ -195,15 +195,18 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(400, "multipart without a boundary")
         mark = boundary[1].encode()
         head = re.match(
-            rb"--%b\r?\n.*?\r?\n\r?\n(.*?)\r?\n--%b\r?\n.*?\r?\n\r?\n" % (re.escape(mark), re.escape(mark)),
+            rb"--%b(\r?\n).*?\r?\n\r?\n(.*?)\r?\n--%b\r?\n.*?\r?\n\r?\n" % (re.escape(mark), re.escape(mark)),
             body,
             re.DOTALL,
         )
-        tail = re.search(rb"\r?\n--%b--\s*$" % re.escape(mark), body[-len(mark) - 16 :])
-        if head is None or tail is None:
+        if head is None:
+            raise Refused(400, "not the multipart that was expected")
+        # The same end of line as at the beginning: content may end with the first half of the other one.
+        tail = re.search(rb"%b--%b--\s*$" % (head[1], re.escape(mark)), body[-len(mark) - 16 :])
+        if tail is None:
             raise Refused(400, "not the multipart that was expected")
         end = len(body) - min(len(body), len(mark) + 16) + tail.start()
-        return json.loads(head[1])["name"], body[head.end() : end]
+        return json.loads(head[2])["name"], body[head.end() : end]
 
     def _resumed(self, token: str, body: memoryview) -> tuple[int, dict[str, str], bytes]:
         upload = self.store.uploads[token]

@@ -36,7 +36,7 @@ def stored(sink, name):
 
 @pytest.mark.parametrize("size", [0, 1, 100_000, 6 << 20])
 def test_what_gcsfs_puts_in_one_request_or_in_pieces(fs, sink, tmp_path, size):
-    content = os.urandom(size)
+    content = (os.urandom(size) + b"\r")[-size:] if size else b""  # a line may seem to end there
     (tmp_path / "file").write_bytes(content)
     fs.put_file(str(tmp_path / "file"), "bucket/put", chunksize=1 << 20)
     assert stored(sink, "put") == (size, encoded(content))
