@@ -54,6 +54,7 @@ class Script:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two packets, and the second would wait for 40 ms
 
     def log_message(self, *_):
         """Silence."""

@@ -64,6 +64,9 @@ def _refusal(start_response, status, code):
     return [(_ERROR % (code, "Told so by a test.")).encode()]
 
 
+MotoRequestHandler.disable_nagle_algorithm = (
+    True  # headers and body are two packets, and the second would wait for 40 ms
+)
 # One request at a time: moto looks first and writes then, so two requests at once could both be the first to create.
 server = make_server("127.0.0.1", 0, application, threaded=False, request_handler=MotoRequestHandler)
 sys.stdout.write(f"http://127.0.0.1:{server.port}\n")

@@ -45,6 +45,7 @@ def recording(upstream: str) -> Iterator[Recorder]:
     """Record what is asked of a server as long as the block lasts."""
 
     class Handler(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True
         protocol_version = "HTTP/1.1"
         timeout = 60
 
