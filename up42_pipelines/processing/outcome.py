@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -79,23 +78,25 @@ def outcome_of(job: Job) -> JobOutcome:
     return JobOutcome(state=JobState.FAILED, reason=reason, remedy=remedy)
 
 
-def current(jobs: Iterable[Job], template: Template | AnyProcess | None = None) -> list[Job]:
-    """Of the jobs over the same inputs, which are generations of one purchase, the one that counts.
+def current(jobs: Iterable[Job], template: Template | AnyProcess) -> list[Job]:
+    """Of the jobs about the same item, which are generations of one purchase, the one that counts.
 
-    That is the newest that succeeded; else the newest that still may; else the newest.
+    That is the newest that succeeded; else the newest that still may; else the newest. A comparison is about its
+    source, whatever that is compared with; what takes a list is about all that the partition has.
 
     Args:
         jobs: of one step and partition, in any order.
         template: the step's process as it is now; jobs that were bought with other parameters, before somebody changed
-            them, do not count any more. None: all count.
+            them, do not count any more.
 
     Returns:
-        One job for each set of inputs, the oldest of them first.
+        One job for each item, the oldest of them first.
     """
     same: defaultdict[str, list[Job]] = defaultdict(list)
     for job in sorted(jobs, key=_age):
-        if template is None or _was_made_by(template, job):
-            same[json.dumps([job.process_id, canonical_inputs(job.inputs)], sort_keys=True)].append(job)
+        if _was_made_by(template, job):
+            about = "" if template.items_input else canonical_inputs(job.inputs).get(template.item_inputs[0])
+            same[str(about)].append(job)
     return sorted((_that_counts(generations) for generations in same.values()), key=_age)
 
 
