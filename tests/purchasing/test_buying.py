@@ -188,6 +188,7 @@ class TestWithoutTrouble:
                 state=EntryState.SPENT,
                 purchase_ids=("order-0",),
                 claim=1,
+                journal=placed.journal,
             )
         }
 
@@ -452,6 +453,21 @@ class TestCeilings:
         assert {one.state for one in entries().values()} <= {EntryState.RESERVED}
         buy(key="c", by={"ceilings": Ceilings(pipeline=10)})
         assert set(entries()) == {"c"}
+
+    def test_a_reservation_of_an_intent_that_was_removed_lets_no_higher_price_through(self, world, buy, entries):
+        """Its successor's claims are numbered anew."""
+        with pytest.raises(Unreachable):
+            buy(at=fails_times("price", 1))
+        with pytest.raises(Gone):
+            buy(at=dies_at("post"))
+        assert entries()["key"].claim == 3
+        world.lake.fs.rm(f"{world.lake.root}/purchases/intents", recursive=True)
+        with pytest.raises(BudgetExceeded):
+            buy(credits=30, by={"ceilings": self.CEILINGS})
+        assert world.shop.sold == []
+        assert entries() == {}
+        buy(credits=20, by={"ceilings": self.CEILINGS})
+        assert entries()["key"].committed == 20
 
     @pytest.mark.parametrize("refused_at", ["funds", "post"])
     def test_what_another_reserved_meanwhile_is_not_given_back(self, world, buy, fate, entries, refused_at):

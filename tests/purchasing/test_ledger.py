@@ -61,7 +61,7 @@ class TestOneProcess:
         ledger = ledger_in(lake, month=100)
         ledger.reserve(entry())
         assert [one.key for one in ledger.reserved()] == ["a"]
-        ledger.settle("a", ("id-1",), 70)
+        ledger.found(entry(credits=70, purchase_ids=("id-1",)))
         assert ledger.reserved() == []
         assert ledger.sheet().entries == {"a": entry(credits=70, state="spent", purchase_ids=("id-1",))}
         ledger.returned("a")
@@ -94,7 +94,6 @@ class TestOneProcess:
         ledger.found(entry(purchase_ids=("id-1",)))
         before = lake.list(*FOLDER)
         ledger.found(entry(purchase_ids=("id-1",)))
-        ledger.settle("a", ("id-1",))
         ledger.release("a")
         ledger.release("unknown")
         ledger.returned("unknown")
@@ -115,10 +114,6 @@ class TestOneProcess:
             ledger.reserve(entry(str(number)))
         assert len(lake.list(*FOLDER)) == 50
         assert ledger.sheet().committed() == 60 * 60
-
-    def test_a_settlement_without_reservation_says_what_to_do(self, lake):
-        with pytest.raises(LakeError, match=r"pipeline optical has no reservation for purchase a \(id-1\).*Run again"):
-            ledger_in(lake).settle("a", ("id-1",))
 
     @pytest.mark.parametrize("damage", [{"entries": {"a": {"credits": -5}}}, {"entries": []}, {"pipeline": None}])
     def test_a_ledger_that_cannot_be_read_holds_everything_back(self, lake, damage):

@@ -103,7 +103,7 @@ def _release(key: str, buyer: Buyer, orders: OrdersApi) -> None:
     tag = key_tag(key)
     tagged = any(tag in (order.tags or ()) for order in orders.list(tags=[tag]))
     if not tagged and not any(key in (order.display_name or "") for order in orders.list(display_name=key)):
-        buyer.ledger.release(key, claim=entry.claim)
+        buyer.ledger.release(key, claim=entry.claim, journal=entry.journal)
 
 
 def _take_up(order: Order, buyer: Buyer, orders: OrdersApi, account: AccountApi) -> None:

@@ -178,6 +178,7 @@ class Attempt(Generic[T]):
             pipeline=purchase.pipeline,
             partition=purchase.partition,
             request=dict(purchase.request),
+            journal=secrets.token_hex(6),
             state=State.CLAIMED,
             at=self._clock.now(),
         )
@@ -222,7 +223,7 @@ class Attempt(Generic[T]):
         credits = purchase.price()
         self._approvals.check(intent, credits)
         purchase.check_funds(credits)
-        self._reserve(number, credits)
+        self._reserve(intent, number, credits)
         now, not_after = self._clock.now(), self._clock.uptime_s() + self._timing.start_s
         placing = intent.next(
             state=State.PLACING, credits=credits, lease_until=self._lease(now), note="The POST may be out.", at=now
@@ -249,8 +250,8 @@ class Attempt(Generic[T]):
         placed = self._book.record(placing, tuple(ids), note="Placed.", at=self._clock.now())
         return self._bought(placed, [self._details(one, credits) for one in ids], adopted=False)
 
-    def _reserve(self, claim: int, credits: int) -> None:
-        entry = self._entry(credits, self._clock.now(), run=self._run, claim=claim)
+    def _reserve(self, intent: Intent, claim: int, credits: int) -> None:
+        entry = self._entry(credits, self._clock.now(), run=self._run, claim=claim, journal=intent.journal)
         try:
             self._ledger.reserve(entry)
         except BudgetExceeded:
@@ -274,7 +275,7 @@ class Attempt(Generic[T]):
 
     def _refused(self, number: int, placing: Intent, error: Up42Error) -> None:
         if self._book.write(number, _freed(placing, State.REFUSED, str(error), self._clock.now())):
-            self._ledger.release(self._purchase.key, claim=number)
+            self._ledger.release(self._purchase.key, claim=number, journal=placing.journal)
 
     # --- afterwards ---
 
@@ -341,11 +342,11 @@ class Attempt(Generic[T]):
                 state = State.REFUSED
             freed = self._book.write(number, _freed(intent, state, str(error) or type(error).__name__, now))
             if freed and is_refused:
-                self._ledger.release(intent.key, claim=number)
+                self._ledger.release(intent.key, claim=number, journal=intent.journal)
 
     # --- small things ---
 
-    def _entry(self, credits: int, at: datetime, *, run: str, claim: int = 0) -> Entry:
+    def _entry(self, credits: int, at: datetime, *, run: str, claim: int = 0, journal: str = "") -> Entry:
         return Entry(
             key=self._purchase.key,
             credits=credits,
@@ -354,6 +355,7 @@ class Attempt(Generic[T]):
             at=at,
             state=EntryState.RESERVED,
             claim=claim,
+            journal=journal,
         )
 
     def _settled_from(self, now: datetime) -> datetime:

@@ -80,6 +80,7 @@ class Entry(BaseModel):
         state: what is known of it; a state that a newer version wrote is carried, and counts.
         purchase_ids: UP42's ids of what was bought.
         claim: version of the intent under which it was reserved: the fencing token. 0 when nobody reserved it.
+        journal: of that intent (`Intent.journal`); only claims of the same one can be compared.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -92,6 +93,7 @@ class Entry(BaseModel):
     state: EntryState | str = Field(union_mode="left_to_right")
     purchase_ids: tuple[str, ...] = ()
     claim: NonNegativeInt = 0
+    journal: str = ""
 
     @property
     def committed(self) -> int:
@@ -171,11 +173,6 @@ class Sheet(BaseModel):
             "pipeline": self.committed(),
         }
 
-    def left(self, ceilings: Ceilings, *, run: str, partition: str, month: str) -> dict[CeilingName, float]:
-        """Credits left under each ceiling that is set, for a purchase of this run, partition and month."""
-        committed = self.committed_beside(run=run, partition=partition, month=month)
-        return {name: max(0.0, limit - committed[name]) for name, limit in ceilings.limits().items()}
-
 
 def month_of(moment: datetime) -> str:
     """The calendar month of an instant in UTC, `2026-11`."""
@@ -186,11 +183,11 @@ def reserve(sheet: Sheet, entry: Entry, ceilings: Ceilings) -> Sheet | Refusal:
     """Put a purchase on the sheet before it is made, if it fits under every ceiling.
 
     An entry of the same key is replaced, whatever its state, and not counted against the new one. A refusal leaves the
-    sheet as it is, with the old entry. So does an entry that was made under a later claim: whoever asks was taken for
-    dead, and does not come to buy.
+    sheet as it is, with the old entry. So does an entry that was made under a later claim of the same intent: whoever
+    asks was taken for dead, and does not come to buy.
     """
     known = sheet.entries.get(entry.key)
-    if known is not None and known.claim > entry.claim:
+    if known is not None and known.journal == entry.journal and known.claim > entry.claim:
         return sheet
     wanted = _over(known, entry.model_copy(update={"state": EntryState.RESERVED}))
     if wanted == known:
@@ -212,24 +209,7 @@ def reserve(sheet: Sheet, entry: Entry, ceilings: Ceilings) -> Sheet | Refusal:
     return _put(sheet, wanted)
 
 
-def settle(sheet: Sheet, key: str, purchase_ids: tuple[str, ...], credits: int | None = None) -> Sheet:
-    """Record that a reserved purchase exists at UP42; one that was returned already stays returned.
-
-    Args:
-        sheet: with the reservation.
-        key: key of the purchase.
-        purchase_ids: UP42's ids of what was bought.
-        credits: price, if it is known better than when it was reserved.
-
-    Raises:
-        KeyError: the key is not on the sheet; `found` puts it there.
-    """
-    known = sheet.entries[key]
-    price = known.credits if credits is None else credits
-    return found(sheet, known.model_copy(update={"purchase_ids": purchase_ids, "credits": price}))
-
-
-def release(sheet: Sheet, key: str, *, claim: int = 0) -> Sheet:
+def release(sheet: Sheet, key: str, *, claim: int = 0, journal: str = "") -> Sheet:
     """Take a reservation back whose purchase certainly was not made; any other entry stays.
 
     Args:
@@ -237,9 +217,10 @@ def release(sheet: Sheet, key: str, *, claim: int = 0) -> Sheet:
         key: key of the purchase.
         claim: the version of the intent up to which reservations end. Somebody may have reserved the same key under a
             later one since: that stays.
+        journal: of that intent. What was reserved under an intent that was removed before it ends as well.
     """
     known = sheet.entries.get(key)
-    if known is None or known.state != EntryState.RESERVED or known.claim > claim:
+    if known is None or known.state != EntryState.RESERVED or (known.journal == journal and known.claim > claim):
         return sheet
     return sheet.model_copy(update={"entries": {other: one for other, one in sheet.entries.items() if other != key}})
 

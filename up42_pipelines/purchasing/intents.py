@@ -64,6 +64,7 @@ class Intent(_Record):
         pipeline: on whose behalf.
         partition: partition key.
         request: what would be sent, without the price.
+        journal: names this folder of versions; another one if the intent was removed and begun anew.
         state: where it stands; a state of a newer version of this package is carried as text.
         holder: the process that has it, while claimed or placing.
         run: the run that it is, or was, bought by.
@@ -83,6 +84,7 @@ class Intent(_Record):
     pipeline: str
     partition: str
     request: dict[str, Any]
+    journal: str = ""
     state: State | str = Field(union_mode="left_to_right")
     holder: str | None = None
     run: str | None = None

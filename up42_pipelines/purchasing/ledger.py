@@ -75,26 +75,9 @@ class Ledger:
         """
         self._change(lambda sheet: self._reserved(sheet, entry))
 
-    def settle(self, key: str, purchase_ids: tuple[str, ...], credits: int | None = None) -> None:
-        """Record that a reserved purchase exists at UP42 (`budget.settle`).
-
-        Raises:
-            LakeError: the ledger does not know the key, because somebody removed it meanwhile.
-        """
-
-        def settled(sheet: Sheet) -> Sheet:
-            if key not in sheet.entries:
-                raise LakeError(
-                    f"{self} has no reservation for purchase {key} ({', '.join(purchase_ids)}): somebody removed the "
-                    "ledger meanwhile. Run again: the purchase is found at UP42 and put on it."
-                )
-            return budget.settle(sheet, key, purchase_ids, credits)
-
-        self._change(settled)
-
-    def release(self, key: str, *, claim: int = 0) -> None:
+    def release(self, key: str, *, claim: int = 0, journal: str = "") -> None:
         """Take back what was reserved up to this claim, when certainly nothing was bought (`budget.release`)."""
-        self._change(lambda sheet: budget.release(sheet, key, claim=claim))
+        self._change(lambda sheet: budget.release(sheet, key, claim=claim, journal=journal))
 
     def returned(self, key: str) -> None:
         """Record that UP42 gave the credits back (`budget.returned`)."""
