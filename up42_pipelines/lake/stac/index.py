@@ -240,11 +240,12 @@ def _find(
             with log.reading(lake, folder, part):
                 _drop_superseded(files[part.name], part, hits)
         chosen = sorted(hits.items(), key=lambda entry: (-entry[1].time, entry[0]))[:limit]
-        found = []
+        tables = []
         for part in {hit.part.name: hit.part for _, hit in chosen}.values():
             rows = sorted(hit.row for _, hit in chosen if hit.part is part)
             with log.reading(lake, folder, part):
-                found += documents_of(_rows(files[part.name], rows))
+                tables.append(_rows(files[part.name], rows).replace_schema_metadata())
+    found = documents_of(pa.concat_tables(tables)) if tables else []
     times = {item_id: hit.time for item_id, hit in chosen}
     return [(times[document["id"]], document) for document in found]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from up42_pipelines.lake.stac.table import WITH_STATISTICS, crossing_groups, numbers
+from up42_pipelines.lake.stac.table import crossing_groups, numbers
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _MICROSECOND = 1e-6
@@ -61,43 +61,51 @@ def groups_to_read(metadata: Any, wanted: Wanted) -> list[int]:
     return [
         group
         for group in range(metadata.num_row_groups)
-        if _may_match(_limits(metadata.row_group(group), columns), wanted, group in across)
+        if _may_match(_Limits(metadata.row_group(group), columns), wanted, group in across)
     ]
 
 
-def _may_match(limits: Mapping[str, tuple[float, float]], wanted: Wanted, across: bool) -> bool:
-    """Whether rows within limits can match; `across` when their boxes cross the antimeridian."""
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """Smallest and largest values of a row group, looked up one by one: each takes as long as parsing a short text."""
 
-    def overlap(least: str, lowest: float, most: str, highest: float) -> bool:
-        """Whether some row may have `most` >= lowest and `least` <= highest."""
-        return most in limits and least in limits and limits[most][1] >= lowest and limits[least][0] <= highest
+    group: Any
+    columns: Mapping[str, int]
 
-    cover = wanted.max_cloud_cover_percent
-    if cover is not None and not overlap("eo:cloud_cover", -np.inf, "eo:cloud_cover", cover):
-        return False
-    if wanted.datetime_range is not None:
-        first, last = (None if moment is None else _microseconds(moment) for moment in wanted.datetime_range)
-        latest = max(limits.get(name, (0, -np.inf))[1] for name in ("datetime", "end_datetime"))
-        earliest = min(limits.get(name, (np.inf, 0))[0] for name in ("datetime", "start_datetime"))
-        if (first is not None and latest < first) or (last is not None and earliest > last):
-            return False
-    if wanted.bbox is None:
-        return True
-    _, south, _, north = wanted.bbox
-    in_lon = (overlap("bbox.xmin", west, "bbox.xmax", east) for west, east in _without_crossing(wanted.bbox))
-    return overlap("bbox.ymin", south, "bbox.ymax", north) and (across or any(in_lon))
-
-
-def _limits(group: Any, columns: Mapping[str, int]) -> Mapping[str, tuple[float, float]]:
-    """Smallest and largest value by column; a column of nulls has none, and one without statistics may have any."""
-    limits = {}
-    for path in WITH_STATISTICS:
-        column = group.column(columns[path])
+    def least(self, path: str) -> float:
+        """Inf when there are nothing but nulls, -inf when there are no statistics."""
+        column = self.group.column(self.columns[path])
         if not column.is_stats_set:
-            limits[path] = (-np.inf, np.inf)
-        elif column.statistics.has_min_max:
-            limits[path] = (_plain(column.statistics.min), _plain(column.statistics.max))
-    return limits
+            return -np.inf
+        return _plain(column.statistics.min) if column.statistics.has_min_max else np.inf
+
+    def most(self, path: str) -> float:
+        """-inf when there are nothing but nulls, inf when there are no statistics."""
+        column = self.group.column(self.columns[path])
+        if not column.is_stats_set:
+            return np.inf
+        return _plain(column.statistics.max) if column.statistics.has_min_max else -np.inf
+
+
+def _may_match(limits: _Limits, wanted: Wanted, across: bool) -> bool:
+    """Whether rows within limits can match; `across` when their boxes cross the antimeridian."""
+    if wanted.datetime_range is not None:
+        first, last = wanted.datetime_range
+        if first is not None and max(map(limits.most, ("datetime", "end_datetime"))) < _microseconds(first):
+            return False
+        if last is not None and min(map(limits.least, ("datetime", "start_datetime"))) > _microseconds(last):
+            return False
+    if wanted.bbox is not None:
+        _, south, _, north = wanted.bbox
+        if limits.least("bbox.ymin") > north or limits.most("bbox.ymax") < south:
+            return False
+        halves = _without_crossing(wanted.bbox)
+        if not across and all(
+            limits.least("bbox.xmin") > east or limits.most("bbox.xmax") < west for west, east in halves
+        ):
+            return False
+    cover = wanted.max_cloud_cover_percent
+    return cover is None or limits.least("eo:cloud_cover") <= cover
 
 
 def _plain(value: Any) -> float:
