@@ -1,5 +1,6 @@
 import base64
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
@@ -134,7 +135,11 @@ def test_what_makes_no_sense_is_refused_with_the_documented_body(sandbox, change
 
 def test_an_unknown_host_and_a_foreign_cursor_are_refused(sandbox):
     assert sandbox.post("/catalog/hosts/oneatlas/stac/search", {"bbox": BBOX}).status_code == 422
-    assert sandbox.post(f"{SEARCH}?next=rubbish", {"bbox": BBOX, "datetime": MARCH}).status_code == 400
+    odd = [{"nextOffset": math.inf}, {"after": [math.nan, "x"]}, {"after": [1e300, "x"]}, {"providerName": "oneatlas"}]
+    cursors = [{"providerName": "sandbox-host", "nextOffset": 1, "after": [0, "x"], **one} for one in odd]
+    for cursor in ["rubbish", *(base64.urlsafe_b64encode(json.dumps(one).encode()).decode() for one in cursors)]:
+        answer = sandbox.post(f"{SEARCH}?next={cursor}", {"bbox": BBOX, "datetime": MARCH})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_ARGUMENT"), cursor
 
 
 def test_a_search_that_is_too_large_says_how_to_narrow_it(sandbox):

@@ -202,6 +202,7 @@ def test_decisions_and_what_follows_survive_a_kill(start_sandbox, aoi):
     desk.sleep(120)
     (item,) = desk.sandbox.items_of(order_id)
     assert desk.sandbox.data_of(item)[:2] == b"II"
+    assert item["properties"]["title"] == "SBT_20260719T232811_bqekdq9t_0_ANALYTIC"  # by the seed
     assert desk.ledger(order_id)["charges"][0]["credits"] == quotation["creditsPrice"]
 
 
@@ -430,7 +431,13 @@ def test_orders_are_listed_by_type_and_sub_status(desk):
 
 @pytest.mark.parametrize(
     ("fate", "end", "parts"),
-    [("fulfilled", "FULFILLED", 1), ("stumbles", "FULFILLED", 1), ("failed", "FAILED_PERMANENTLY", 0)],
+    [
+        ("fulfilled", "FULFILLED", 1),
+        ("stumbles", "FULFILLED", 1),
+        ("failed", "FAILED_PERMANENTLY", 0),
+        ("untransformed", "FULFILLED", 0),
+        ("unfinished", "FULFILLED", 0),
+    ],
 )
 def test_a_fate_decided_at_the_placement_comes_after_the_acceptance(desk, fate, end, parts):
     desk.decide(fate)
@@ -441,3 +448,6 @@ def test_a_fate_decided_at_the_placement_comes_after_the_acceptance(desk, fate, 
     assert ("PLACEMENT_FAILED" in statuses) == (fate == "stumbles")
     desk.sleep(120)
     assert len(desk.sandbox.items_of(order_id)) == parts
+    extraction = {one["geospatialMetadataExtractionStatus"] for one in desk.listed("/v2/assets", search=order_id)}
+    without_items = {"untransformed": {"FAILED"}, "unfinished": {"IN_PROGRESS"}, "failed": set()}
+    assert extraction == without_items.get(fate, {"SUCCESSFUL"})

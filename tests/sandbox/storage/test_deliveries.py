@@ -220,6 +220,7 @@ def test_the_asset_list_filters_and_sorts(sandbox, fulfilled):
     [
         "createdAfter=yesterday",
         "createdBefore=2026-01-01",
+        "createdBefore=9999-12-31T23:59:59-23:00",
         "workspaceId=a",
         "sources=SPACE",
         "geospatialMetadataExtractionStatus=DONE",

@@ -148,7 +148,8 @@ def read_cursor(text: str, host: str) -> tuple[int, tuple[float, str]]:
         cursor = json.loads(base64.urlsafe_b64decode(text.encode()))
         value, scene_id = cursor["after"]
         same_host, position = cursor["providerName"] == host, (int(cursor["nextOffset"]), (float(value), str(scene_id)))
-    except (ValueError, TypeError, KeyError, binascii.Error, RecursionError):
+        clock.moment(round(position[1][0] * clock.SECOND))
+    except (ValueError, TypeError, KeyError, OverflowError, binascii.Error, RecursionError):
         same_host, position = False, (0, (0.0, ""))
     if not same_host:
         error = {"code": "INVALID_ARGUMENT", "message": "next is not a cursor of this search", "details": None}
@@ -173,7 +174,7 @@ def _interval(text: Any) -> tuple[datetime | None, datetime | None]:
         return None, None
     try:
         return clock.parse_interval(text)
-    except (ValueError, AttributeError, TypeError, OverflowError) as problem:
+    except (ValueError, AttributeError, TypeError) as problem:
         raise invalid("Invalid datetime: an RFC 3339 instant or interval is needed", str(problem)) from None
 
 

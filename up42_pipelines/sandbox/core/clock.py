@@ -62,12 +62,16 @@ def parse_instant(text: str) -> datetime:
     """Read an RFC 3339 instant.
 
     Raises:
-        ValueError: it is not one; a date without a time, or a time without an offset, is not.
+        ValueError: it is not one; a date without a time, or a time without an offset, is not. Or it lies, in UTC,
+            outside of the years 1 to 9999.
     """
     when = datetime.fromisoformat(text)
     if when.tzinfo is None or "T" not in text.upper():
         raise ValueError(f"{text!r} is not an RFC 3339 date-time with an offset")
-    return when.astimezone(UTC)
+    try:
+        return when.astimezone(UTC)
+    except OverflowError as problem:
+        raise ValueError(f"{text!r}: {problem}") from None
 
 
 def parse_interval(text: str) -> tuple[datetime | None, datetime | None]:

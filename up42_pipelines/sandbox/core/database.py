@@ -1,13 +1,15 @@
 """The sandbox's memory: one SQLite file in the state folder, and the lock that keeps a second sandbox off it.
 
-Whatever an answer promises is committed, and on the disk, before the answer is sent (WAL with synchronous=FULL): after
-`kill -9` an order is either wholly there or not there at all.
+Whatever an answer promises is committed before the answer is sent: after `kill -9` an order is either wholly there or
+not there at all. The operating system has a commit then, the disk not always (WAL with synchronous=NORMAL): waiting for
+it costs milliseconds a commit, and helps against power cuts only. After one the last commits may be gone, each wholly.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import secrets
 import sqlite3
 import threading
@@ -42,7 +44,7 @@ class Database:
         self._turn = threading.RLock()
         self._connection = sqlite3.connect(folder / "sandbox.sqlite", isolation_level=None, check_same_thread=False)
         self._connection.row_factory = sqlite3.Row
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             self._connection.execute(f"PRAGMA {pragma}")
         with self.transaction():
             if not self.rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
@@ -66,7 +68,7 @@ class Database:
         self.write("INSERT INTO settings VALUES ('secret', ?)", (secrets.token_hex(32),))
         self.write(f"PRAGMA user_version = {tables.VERSION}")
 
-    @property
+    @functools.cached_property
     def secret(self) -> bytes:
         """The key that signs tokens and storage URLs; as old as the state folder."""
         return bytes.fromhex(self.rows("SELECT value FROM settings WHERE key = 'secret'")[0]["value"])
@@ -77,21 +79,21 @@ class Database:
             return self._connection.execute(sql, values).fetchall()
 
     def write(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> None:
-        """Run one statement; on the disk when it returns, unless a transaction is open."""
+        """Run one statement; committed when it returns, unless a transaction is open."""
         with self._turn:
             self._connection.execute(sql, values)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make what happens inside one change: on the disk when the block ends, undone when it raises."""
+        """Make what happens inside one change: committed when the block ends, undone when it raises."""
         with self._turn:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                self._connection.rollback()
                 raise
-            self._connection.execute("COMMIT")
 
     def close(self) -> None:
         """Close the file and give the folder free."""

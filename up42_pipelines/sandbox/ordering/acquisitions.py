@@ -30,7 +30,6 @@ class Request:
         max_incidence_degrees: of each scene.
     """
 
-    order_id: str
     lot: tuple[object, ...]
     product: DataProduct
     aoi: Polygon
@@ -65,7 +64,7 @@ def _scene(request: Request, footprint: Polygon, part: int, count: int) -> Scene
     acquired_at = request.first + share * (request.last - request.first)
     middle = footprint.centroid
     return Scene(
-        id=f"SBT_{acquired_at:%Y%m%dT%H%M%S}_{request.order_id[:8]}_{part}",
+        id=f"SBT_{acquired_at:%Y%m%dT%H%M%S}_{chance.letters(8, *request.lot)}_{part}",
         collection=TASKING.name,
         acquired_at=acquired_at,
         footprint=footprint,

@@ -158,7 +158,7 @@ def _params(params: Any, offer: Offer) -> dict[str, Any]:
 def _instant(params: Mapping[str, Any], key: str) -> datetime:
     try:
         return clock.parse_instant(params[key])
-    except (ValueError, OverflowError) as problem:
+    except ValueError as problem:
         raise bad_request(f"order parameters errors: params/{key}: {problem}") from None
 
 

@@ -50,7 +50,7 @@ def _without_price(task: Task) -> Failure:
 
 
 def place(call: Call) -> Response:
-    """Place one order per feature. They are all on the disk before the answer leaves."""
+    """Place one order per feature. They are all committed before the answer leaves."""
     workspace_id = call.query("workspaceId")
     if not is_uuid(workspace_id):
         raise bad_request("workspaceId must be a UUID")

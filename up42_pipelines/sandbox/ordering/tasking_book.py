@@ -133,13 +133,13 @@ def _activate(world: World, order: sqlite3.Row, now: int) -> None:
     request = _request(order, lot)
     for arrival in life.arrivals:
         content = acquisitions.content(world.seed, request, arrival.part, len(life.arrivals))
-        deliveries.record(world, order["id"], arrival, now, content)
+        becomes = lifecycle.transformation(order["fate"])
+        deliveries.record(world, order["id"], arrival, now, content, transformation=becomes)
 
 
 def _request(order: sqlite3.Row, lot: Lot) -> acquisitions.Request:
     details = json.loads(order["details"])
     return acquisitions.Request(
-        order_id=order["id"],
         lot=lot,
         product=next(product for product in TASKING.products if product.id == order["product_id"]),
         aoi=geometry.order_area(details["geometry"]),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -139,12 +139,12 @@ def with_assets(world: World) -> list[Delivery]:
     return _listed(world, "visible_at", {})
 
 
-def with_items(world: World, ids: Mapping[str, str] = MappingProxyType({})) -> list[Delivery]:
+def with_items(world: World, ids: Mapping[str, Sequence[str]] = MappingProxyType({})) -> list[Delivery]:
     """List the deliveries whose STAC collection and item are there, newest first.
 
     Args:
         world: the sandbox.
-        ids: values that columns of ID_COLUMNS must have.
+        ids: the values that columns of ID_COLUMNS may have.
     """
     return _listed(world, "items_at", ids)
 
@@ -158,7 +158,7 @@ def one(world: World, column: str, identifier: str, *, gate: str) -> Delivery | 
         identifier: the id.
         gate: `visible_at` or `items_at`: which time must have come.
     """
-    found = _listed(world, gate, {column: identifier})
+    found = _listed(world, gate, {column: [identifier]})
     return found[0] if found else None
 
 
@@ -228,10 +228,12 @@ def _change(world: World, asset_id: str, columns: Mapping[str, Any]) -> None:
         world.database.write(sql, {**columns, "asset_id": asset_id})
 
 
-def _listed(world: World, gate: str, ids: Mapping[str, str]) -> list[Delivery]:
-    narrower = "".join(f" AND d.{column} = :{column}" for column in ids if column in ID_COLUMNS)
+def _listed(world: World, gate: str, ids: Mapping[str, Sequence[str]]) -> list[Delivery]:
+    values = {column: json.dumps(ids[column]) for column in ids if column in ID_COLUMNS}
+    # Every part of it is a constant.
+    narrower = "".join(f" AND d.{column} IN (SELECT value FROM json_each(:{column}))" for column in values)  # noqa: S608
     sql = f"{_VISIBLE.format(gate=gate)}{narrower} ORDER BY d.{gate} DESC, d.number DESC"
-    found = [_delivery(row) for row in world.database.rows(sql, {"now": world.now(), **ids})]
+    found = [_delivery(row) for row in world.database.rows(sql, {"now": world.now(), **values})]
     succeeds = lifecycle.Transformation.SUCCEEDS
     return [one for one in found if gate != "items_at" or one.transformation == succeeds]
 

@@ -119,10 +119,14 @@ def search(call: Call) -> Response:
     return _feature_collection(call, window.entries, [*links, *stac_links.pages(call, here, _tokens(window), GEOJSON)])
 
 
-def _demanded_ids(query: StacQuery) -> dict[str, str]:
-    """Return the ids that a filter demands, by column, so that not every delivery has to be looked at."""
+def _demanded_ids(query: StacQuery) -> dict[str, Sequence[str]]:
+    """Return the ids that a search demands, by column, so that not every delivery has to be looked at."""
     demanded = {column: query.demanded(name) for name, column in _ID_COLUMNS.items()}
-    return {column: value for column, value in demanded.items() if value is not None}
+    named = {"item_id": query.ids, "collection_id": query.collections}
+    return {
+        **{column: [value] for column, value in demanded.items() if value is not None},
+        **{column: values for column, values in named.items() if values is not None},
+    }
 
 
 def _delivery(call: Call) -> Delivery:

@@ -184,7 +184,7 @@ def _check_literal(node: Mapping[str, Any]) -> None:
             _geometry(node)
         else:
             _span(node)
-    except (ValueError, TypeError, AttributeError, KeyError, OverflowError) as problem:
+    except (ValueError, TypeError, AttributeError, KeyError) as problem:
         raise bad_request(f"filter: {problem}") from None
 
 

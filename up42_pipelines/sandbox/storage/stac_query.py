@@ -194,7 +194,7 @@ def _interval(text: Any) -> tuple[datetime | None, datetime | None]:
         raise bad_request(f"datetime must be an RFC 3339 date-time, or two joined by a slash, got {text[:100]!r}")
     try:
         return clock.parse_interval("/".join(parts))
-    except (ValueError, OverflowError) as problem:
+    except ValueError as problem:
         raise bad_request(f"datetime: {problem}") from None
 
 
