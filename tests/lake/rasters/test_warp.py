@@ -8,11 +8,12 @@ import rasterio
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.rpc import RPC
-from rasterio.transform import Affine, RPCTransformer, rowcol
+from rasterio.transform import RPCTransformer, rowcol
 from rasterio.warp import transform as project
 
 from up42_pipelines.errors import InvalidDelivery
 from up42_pipelines.lake.rasters.cog import land_raster
+from up42_pipelines.lake.rasters.raster import closed_world
 from up42_pipelines.lake.rasters.warp import utm_code
 
 SPOT = (120, 90)  # row, column
@@ -86,15 +87,27 @@ def test_by_rpcs_at_their_mean_height(raster_worker, spotted, tmp_path):
     assert_at(landed.path, lon, lat)
 
 
-def test_by_geotransform_with_nodata(make_raster, tmp_path):
+def with_square_gcps(dataset):
+    """Ten metres per pixel of UTM zone 33, said by points."""
+    dataset.gcps = (
+        [
+            GroundControlPoint(row, col, 500_000 + 10 * col, 5_800_000 - 10 * row)
+            for row in (0, dataset.height)
+            for col in (0, dataset.width)
+        ],
+        CRS.from_epsg(32633),
+    )
+
+
+def test_nodata_is_no_neighbour_to_blend_with(make_raster, tmp_path):
     values = np.full((1, 200, 200), 50, "int16")
     values[0, :100] = -999
-    source = make_raster("a.tif", values, nodata=-999, crs="EPSG:32633", transform=Affine(10, 0, 5e5, 0, -10, 5.8e6))
+    source = make_raster("a.tif", values, nodata=-999, decorate=with_square_gcps, bare=True)
     landed = land_raster(source, tmp_path / "cog.tif", warp_to="EPSG:32632")
     assert landed.info.nodata == (-999,)
     assert not landed.info.has_mask
     (statistics,) = landed.statistics
-    assert (statistics.minimum, statistics.maximum) == (50, 50), "nodata is no neighbour to blend with"
+    assert (statistics.minimum, statistics.maximum) == (50, 50)
     (x,), (y,) = project("EPSG:32633", "EPSG:32632", [501_000], [5_798_500])
     with rasterio.open(landed.path) as dataset:
         assert dataset.read(1)[rowcol(dataset.transform, x, y)] == 50
@@ -102,11 +115,21 @@ def test_by_geotransform_with_nodata(make_raster, tmp_path):
 
 def test_classes_are_not_blended(make_raster, tmp_path):
     values = np.where(np.random.default_rng(0).random((1, 300, 300)) < 0.5, 10, 200).astype("uint8")
-    source = make_raster("a.tif", values, nodata=0)
+    source = make_raster("a.tif", values, nodata=0, decorate=with_square_gcps, bare=True)
     landed = land_raster(source, tmp_path / "cog.tif", warp_to="EPSG:32632")
     assert landed.profile == "classes"
     with rasterio.open(landed.path) as dataset:
         assert set(np.unique(dataset.read())) == {0, 10, 200}
+
+
+@pytest.mark.parametrize("options", [{}, {"bare": True}], ids=["in a projection", "nowhere"])
+def test_only_sensor_geometry_is_warped(make_raster, noise, tmp_path, options):
+    """Asking for it does not resample what is on a grid already, nor refuse what has no place."""
+    pixels = noise(1, 200)
+    landed = land_raster(make_raster("a.tif", pixels, **options), tmp_path / "cog.tif", warp_to="EPSG:3035")
+    assert landed.resampled_to is None
+    with closed_world(), rasterio.open(landed.path) as dataset:
+        np.testing.assert_array_equal(dataset.read(), pixels)
 
 
 def test_sensor_geometry_is_kept_unless_asked(raster_worker, spotted, tmp_path):
@@ -116,11 +139,9 @@ def test_sensor_geometry_is_kept_unless_asked(raster_worker, spotted, tmp_path):
         assert landed.info.has_gcps or landed.info.has_rpcs
 
 
-@pytest.mark.parametrize(("to", "reason"), [("EPSG:1", "cannot be warped"), ("utm", "neither geotransform, RPCs nor")])
-def test_what_cannot_be_warped_is_refused(raster_worker, spotted, tmp_path, to, reason):
-    source = spotted(with_gcps if to != "utm" else lambda _: None)
-    with pytest.raises(InvalidDelivery, match=reason):
-        raster_worker.land(source, tmp_path / "cog.tif", warp_to=to)
+def test_what_cannot_be_warped_is_refused(raster_worker, spotted, tmp_path):
+    with pytest.raises(InvalidDelivery, match="cannot be warped"):
+        raster_worker.land(spotted(with_gcps), tmp_path / "cog.tif", warp_to="EPSG:1")
     assert not (tmp_path / "cog.tif").exists()
 
 

@@ -56,21 +56,20 @@ def land_raster(
         source: what to open.
         target: where the COG goes.
         roles: of its STAC asset; tell measurements from classes.
-        warp_to: `EPSG:<code>`, or `utm` for the zone that its middle lies in (UPS near the poles). Resamples, so it
-            changes pixels: only on request. None keeps the delivered grid, or the sensor geometry with its ground
-            control points or RPCs.
+        warp_to: where to warp a raster in sensor geometry: `EPSG:<code>`, or `utm` for the zone that its middle lies
+            in (UPS near the poles). Resamples, so it changes pixels: only on request. None keeps the sensor geometry
+            with its ground control points or RPCs. A raster with a grid of its own, or with no place, is never warped.
         quicklook: whether to draw it.
         place_kept: see `ensure_cog`.
 
     Raises:
-        InvalidDelivery: the source is no raster, cannot be decoded, or has no place to be warped from.
+        InvalidDelivery: the source is no raster, cannot be decoded, or cannot be warped.
         LakeError: `target` cannot be written.
     """
-    if warp_to is None:
+    source = RasterSource.of(source)
+    if warp_to is None or not _in_sensor_geometry(info := describe(source)):
         landed = ensure_cog(source, target, roles=roles, place_kept=place_kept)
     else:
-        source = RasterSource.of(source)
-        info = describe(source)
         nearest = profile_of(info, roles=roles, values=_sampled_values(source, info)).overviews == "NEAREST"
         with tempfile.TemporaryDirectory(prefix="warped-", dir=target.parent) as folder:
             warped = Path(folder) / "warped.tif"
@@ -83,6 +82,11 @@ def land_raster(
         return landed
     fields = {name: getattr(landed, name) for name in Landed.__slots__}
     return Landed(**{**fields, "quicklook": quicklook_png(landed.path)})
+
+
+def _in_sensor_geometry(info: RasterInfo) -> bool:
+    on_a_grid = info.transform is not None and info.crs_wkt is not None
+    return not on_a_grid and (info.has_rpcs or info.has_gcps)
 
 
 def ensure_cog(

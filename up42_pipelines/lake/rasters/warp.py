@@ -29,7 +29,7 @@ _LARGEST_GROWTH = 20  # pixels of the result per pixel of the source: beyond, th
 
 
 def warp(source: RasterSource, info: RasterInfo, target: Path, *, to: str, nearest: bool) -> str:
-    """Warp a raster by its geotransform, else its RPCs, else its ground control points; the CRS it has then.
+    """Warp a raster in sensor geometry by its RPCs, else its ground control points; the CRS it has then.
 
     RPCs are evaluated at their own mean height (HEIGHT_OFF, metres above the ellipsoid) everywhere, since there is no
     terrain model: relief displaces pixels by height difference times the tangent of the incidence angle.
@@ -41,7 +41,7 @@ def warp(source: RasterSource, info: RasterInfo, target: Path, *, to: str, neare
     """
     try:
         with open_raster(source) as dataset:
-            place = _place(dataset, info, source.name)
+            place = _place(dataset, source.name)
             crs = _crs(to, place, info, source.name)
             transform, width, height = _grid(place, crs, info, source.name)
             if width * height > _LARGEST_GROWTH * info.width * info.height + (1 << 20):
@@ -102,17 +102,15 @@ def _write_mask(before: Any, after: Any, folder: Path, options: dict[str, Any]) 
             after.write_mask(seen.read(1, window=window), window=window)
 
 
-def _place(dataset: Any, info: RasterInfo, name: str) -> dict[str, Any]:
+def _place(dataset: Any, name: str) -> dict[str, Any]:
     """Where pixels are, as arguments of rasterio's `reproject`."""
     rpcs = rpcs_of(dataset)
-    if info.transform is not None and info.crs_wkt is not None:
-        return {"src_transform": dataset.transform, "src_crs": dataset.crs}
     if rpcs is not None:
         return {"rpcs": rpcs, "src_crs": CRS.from_epsg(4326), "RPC_HEIGHT": rpcs.height_off}
     gcps, crs = dataset.gcps
-    if gcps and crs:
-        return {"gcps": gcps, "src_crs": crs}
-    raise InvalidDelivery(f"{name} has neither geotransform, RPCs nor ground control points; it cannot be warped.")
+    if not crs:
+        raise InvalidDelivery(f"{name} cannot be warped: its ground control points are in no CRS.")
+    return {"gcps": gcps, "src_crs": crs}
 
 
 def _grid(place: dict[str, Any], crs: CRS, info: RasterInfo, name: str) -> tuple[Affine, int, int]:
@@ -138,9 +136,6 @@ def _grid(place: dict[str, Any], crs: CRS, info: RasterInfo, name: str) -> tuple
 
 def _coordinates(place: dict[str, Any], rows: Any, columns: Any) -> tuple[list[float], list[float]]:
     """Of pixel corners, x and y in the CRS of a place."""
-    if "src_transform" in place:
-        a, b, c, d, e, f = place["src_transform"][:6]
-        return (a * columns + b * rows + c).tolist(), (d * columns + e * rows + f).tolist()
     if "rpcs" in place:
         with RPCTransformer(place["rpcs"], RPC_HEIGHT=place["RPC_HEIGHT"]) as sensor:
             xs, ys = sensor.xy(rows, columns, offset="ul")
