@@ -41,7 +41,8 @@ def state(status, *, items=("a",), archives=(), landed=(), withheld=(), delivery
         (DONE, {"landed": ["a"]}, State.DELIVERED),
         (DONE, {}, State.LANDING),
         (DONE, {"items": [], "delivery": DeliveryState.WAITING}, State.WAITING),
-        (BUSY, {"landed": ["a"]}, State.WAITING),
+        (BUSY, {"landed": ["a"]}, State.LANDING),
+        (BUSY, {"landed": ["a"], "delivery": DeliveryState.PARTIAL}, State.WAITING),
         (LOST, {}, State.FAILED),
         # what UP42 made no items of
         (DONE, {"archives": ["z"], "landed": ["a"]}, State.LANDING),

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
+import pystac
 import shapely
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,10 +21,11 @@ from up42_pipelines.lake import Lake, quicklook_png, read_features
 
 _CELL_INCHES = 3.2
 _MOST_FEATURES = 2000
+_MOST_PICTURES = 3
 
 
 def save_overview(standings: Sequence[Standing], path: Path, *, columns: int) -> None:
-    """Write a PNG with a cell per partition: its first COG, or why there is none."""
+    """Write a PNG with a cell per partition: its COGs, or why there are none."""
     rows = -(-len(standings) // columns)
     figure = Figure(figsize=(columns * _CELL_INCHES, rows * _CELL_INCHES + 0.4), layout="constrained")
     figure.suptitle("What the demo left in the lake (imagery of the sandbox, not of UP42)")
@@ -32,9 +35,8 @@ def save_overview(standings: Sequence[Standing], path: Path, *, columns: int) ->
         cell.set_title(one.key, fontsize=9)
         cogs = cogs_of(one)
         if cogs:
-            item, asset = cogs[0]
-            cell.imshow(imread(BytesIO(quicklook_png(Path(asset.href)))))
-            cover = item.properties.get("eo:cloud_cover")
+            cell.imshow(_picture(cogs))
+            cover = cogs[0][0].properties.get("eo:cloud_cover")
             caption = f"{len(cogs)} COG(s), {one.credits} credits" + ("" if cover is None else f", cloud {cover:.0f} %")
         else:
             caption = str(one.state)
@@ -69,14 +71,32 @@ def save_steps_overview(lake: Lake, standings: Sequence[Standing], steps: Sequen
 
 
 def _show(cell: Axes, standing: Standing | StepStanding, *, title: str) -> None:
-    """The first COG of a place, or why there is none."""
+    """The COGs of a place, or why there are none."""
     cell.set_axis_off()
     cell.set_title(title, fontsize=9)
     cogs = cogs_of(standing)
     if cogs:
-        cell.imshow(imread(BytesIO(quicklook_png(Path(cogs[0][1].href)))))
+        cell.imshow(_picture(cogs))
     caption = f"{standing.credits:g} credits" if cogs else str(standing.state)
     cell.text(0.5, -0.04, caption, transform=cell.transAxes, ha="center", va="top", fontsize=8, color="dimgray")
+
+
+def _picture(cogs: Sequence[tuple[pystac.Item, pystac.Asset]]) -> np.ndarray:
+    """Of each item the COG with most bands, from west to east; shape (y, x, 3), 0 to 1."""
+    richest: dict[str, tuple[pystac.Item, pystac.Asset]] = {}
+    for item, asset in sorted(cogs, key=lambda cog: len(cog[1].extra_fields.get("bands", ()))):
+        richest[item.id] = item, asset
+    shown = sorted(richest.values(), key=lambda cog: cog[0].bbox or [])[:_MOST_PICTURES]
+    images = [imread(BytesIO(quicklook_png(Path(asset.href)))) for _, asset in shown]
+    height = max(len(image) for image in images)
+    return np.hstack([_framed(image, height) for image in images])
+
+
+def _framed(image: np.ndarray, height: int) -> np.ndarray:
+    """An image in another height, by nearest neighbour, with a white line at its right."""
+    rows = np.arange(height) * len(image) // height
+    columns = np.arange(image.shape[1] * height // len(image)) * len(image) // height
+    return np.pad(image[rows][:, columns], ((0, 0), (0, 2), (0, 0)), constant_values=1)
 
 
 def _draw(cell: Axes, lake: Lake, source: Standing, standing: StepStanding) -> None:

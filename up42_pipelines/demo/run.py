@@ -27,8 +27,8 @@ from up42_pipelines.demo.places import (
 )
 from up42_pipelines.demo.processes import Children
 from up42_pipelines.demo.report import prove, steps_table, table
-from up42_pipelines.demo.standing import Observer, Standing
-from up42_pipelines.demo.steps import StepObserver, StepStanding
+from up42_pipelines.demo.standing import Observer, Standing, State
+from up42_pipelines.demo.steps import StepObserver, StepStanding, StepState
 from up42_pipelines.demo.workplace import SANDBOX_PASSWORD, SANDBOX_USER, Workplace
 from up42_pipelines.errors import AnswerLost, ConfigurationError, Unreachable, Up42Error
 from up42_pipelines.lake import Lake
@@ -57,8 +57,8 @@ class Show:
 
 
 SHOWS = {
-    # Every partition finds a clear scene, one order stumbles, and three arrive in two parts.
-    "archive": Show(pipeline="optical_archive", seed=375, longest_s=300.0),
+    # Every partition finds a clear scene that covers it, one order stumbles, and three arrive in two parts.
+    "archive": Show(pipeline="optical_archive", seed=2506, longest_s=300.0),
     # Clear skies, and every order is delivered.
     "processing": Show(
         pipeline="bundle_archive",
@@ -237,6 +237,6 @@ def _tell_changes(
 ) -> None:
     named = [(one.key, one.state) for one in standings] + [(f"{one.key} {one.step}", one.state) for one in steps]
     for name, state in named:
-        if told.get(name) != state:
+        if state not in (State.QUEUED, StepState.PENDING) and told.get(name) != state:
             told[name] = state
             console.print(f"  {name}: {state}", highlight=False)

@@ -113,7 +113,7 @@ def judge(
         return (State.ORDER_FAILED, statuses) if failed else (State.DELIVERED, statuses)
     if runs.failure and not runs.active:
         return State.FAILED, error
-    return (State.LANDING if arrived and not fetched else State.WAITING), statuses
+    return (State.LANDING if final or (arrived and not fetched) else State.WAITING), statuses
 
 
 def _ids(delivery: Delivery) -> list[str]:
