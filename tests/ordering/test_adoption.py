@@ -179,13 +179,17 @@ def test_what_it_has_bought_and_the_lake_has_lost(desk, client, product, tmp_pat
     assert forgetful.run().id == own.id
 
 
-@pytest.mark.parametrize("state", [State.PLACING, State.UNCLEAR])
-def test_what_the_pipeline_may_have_bought_is_found_out_first(desk, state):
+@pytest.mark.parametrize(
+    "left",
+    [{"state": State.PLACING}, {"state": State.UNCLEAR}, {"state": State.CLAIMED, "settled_from": datetime.now(UTC)}],
+    ids=["placing", "unclear", "claimed in doubt"],
+)
+def test_what_the_pipeline_may_have_bought_is_found_out_first(desk, left):
     desk.buyer.approvals = Approvals(above=0)
     with pytest.raises(ApprovalRequired):
         desk.run()
     number, intent = desk.buyer.book.read(desk.planned().key)
-    assert desk.buyer.book.write(number, intent.next(state=state))
+    assert desk.buyer.book.write(number, intent.next(**left))
     with pytest.raises(OrderContradicted, match="--reclaim"):
         desk.adopt(desk.by_hand())
 

@@ -73,6 +73,12 @@ def test_what_belongs_to_another_pipeline_is_left_alone():
             True,
             f"ana approved 900 credits, and nothing has bought it since: run partition {PARTITION} again",
         ),
+        (
+            intent(State.WAITING, credits=990, approval=Approval(credits=900, by="ana", at=NOW - timedelta(hours=2))),
+            FindingKind.WAITING,
+            True,
+            f"cost 990 credits and needs a person's approval: `up42-pipelines orders approve {KEY}`",
+        ),
         (intent(State.UNCLEAR), FindingKind.UNCLEAR, True, "--reclaim"),
         (intent(State.CLAIMED, settled_from=NOW), FindingKind.UNCLEAR, True, "--reclaim"),
         (intent("parked"), FindingKind.UNCLEAR, True, "It is parked"),

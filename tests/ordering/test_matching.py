@@ -2,7 +2,7 @@
 
 import pytest
 from shapely.affinity import scale, translate
-from shapely.geometry import box, mapping
+from shapely.geometry import Polygon, box, mapping
 
 from up42_pipelines.api import Order
 from up42_pipelines.ordering.matching import AREA_TOLERANCE, area_difference, contradiction
@@ -31,6 +31,18 @@ class TestTheSame:
         assert contradiction(planned(), order(**untold)) == ""
         assert contradiction(planned(), Order.parse({"id": "o", "status": "PLACED"})) == ""
 
+    @pytest.mark.parametrize(
+        "area",
+        [{}, {"type": "Polygon"}, {"type": "Polygon", "coordinates": []}, {"type": "Feature", "geometry": None}, "x"],
+    )
+    def test_an_area_that_cannot_be_read_is_not_told(self, area):
+        one = Order.parse({"id": "o", "status": "PLACED", "orderDetails": {"imageId": "S1", "aoi": area}})
+        assert contradiction(planned(), one) == ""
+
+    def test_an_area_that_touches_itself_is_compared_all_the_same(self):
+        corners = [(13.38, 52.46), (13.40, 52.475), (13.40, 52.46), (13.38, 52.475), (13.38, 52.46)]
+        assert contradiction(planned(), order(area=Polygon(corners))) == "an area that differs by 50.0%"
+
     def test_the_footprint_of_a_full_scene(self):
         assert contradiction(planned(None), order(area=box(0, 0, 1, 1))) == ""
 
@@ -58,7 +70,7 @@ class TestSomethingElse:
         assert contradiction(planned(), order(area=grown(AREA_TOLERANCE * 1.1))) == "an area that differs by 0.1%"
 
     def test_smaller_and_larger_areas_count_alike(self):
-        assert area_difference(AREA, AREA) == 0
-        assert area_difference(AREA, scale(AREA, xfact=0.5)) == pytest.approx(0.5)
-        assert area_difference(AREA, scale(AREA, xfact=1.5)) == pytest.approx(0.5)
-        assert area_difference(AREA, translate(AREA, xoff=1)) == pytest.approx(2)
+        assert area_difference(planned(), order()) == 0
+        assert area_difference(planned(), order(area=scale(AREA, xfact=0.5))) == pytest.approx(0.5)
+        assert area_difference(planned(), order(area=scale(AREA, xfact=1.5))) == pytest.approx(0.5)
+        assert area_difference(planned(), order(area=translate(AREA, xoff=1))) == pytest.approx(2)

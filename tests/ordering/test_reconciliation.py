@@ -2,6 +2,7 @@
 
 import shutil
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -217,6 +218,19 @@ class TestAudit:
         assert intent.purchase_ids == (bought.id, other.id)
         assert books.entry(books.purchase().key).credits == 2 * bought.credits
         assert FindingKind.DUPLICATE in books.found()
+
+    def test_something_else_with_the_key_is_not_taken_up(self, books, client):
+        """As the console makes it whose users copy the tags of an order to another one."""
+        books.buyer.approvals = Approvals(above=0)
+        with pytest.raises(ApprovalRequired):
+            books.buy()
+        wanted = books.purchase().planned
+        other = replace(wanted, geometry=box(-9.14, 38.71, -9.13, 38.72)).request(70)
+        [line] = client.orders.place(other).results
+        assert FindingKind.UNKNOWN_ORDER in books.found()
+        assert books.take_up() == []
+        assert line.id in books.told[-1]
+        assert books.buyer.book.read(wanted.key)[1].state == State.WAITING
 
     def test_one_that_is_no_order_of_a_scene_does_not_keep_the_others(self, books):
         bought = books.buy()

@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from shapely.geometry import shape
-
 from up42_pipelines.api.orders import Order
 from up42_pipelines.errors import OrderContradicted
 from up42_pipelines.ordering.keys import OrderTags
-from up42_pipelines.ordering.matching import area_difference, contradiction
+from up42_pipelines.ordering.matching import area_difference, contradiction, ordered_area
 from up42_pipelines.ordering.plan import PlannedOrder, Purpose, plan_order
 from up42_pipelines.ordering.purchase import AccountApi, OrderPurchase, OrdersApi
 from up42_pipelines.purchasing.buying import Buyer
-from up42_pipelines.purchasing.intents import State
 from up42_pipelines.purchasing.protocol import Found
 from up42_pipelines.purchasing.purchase import Bought
 
@@ -64,7 +61,7 @@ def adopt_order(
         credits = told.credits if told is not None and told.credits else purchase.price()
     tags = adopted_tags(order, planned, credits)
     _, intent = buyer.book.read(planned.key)
-    if intent is not None and intent.state in (State.PLACING, State.UNCLEAR):
+    if intent is not None and intent.may_be_out:
         raise OrderContradicted(
             f"{label} was not adopted: {intent.label} is {intent.state}, so the pipeline may have bought it itself. "
             f"Find out first: `up42-pipelines orders audit --pipeline {buyer.ledger.pipeline} --reclaim`."
@@ -101,7 +98,7 @@ def chosen_plan(order: Order, plans: Sequence[PlannedOrder], *, any_area: bool =
             f"Order {order.id} is none of the {len(plans)} orders planned for the partition: {told}. It was not "
             "adopted: the pipeline would buy its own all the same."
         )
-    nearest = min(alike, key=lambda planned: _area_difference(planned, order))
+    nearest = min(alike, key=lambda planned: area_difference(planned, order))
     if not any_area and (why := contradiction(nearest, order)):
         raise OrderContradicted(
             f"Order {order.id} has {why}. It was not adopted: what is delivered would not be what the pipeline wants. "
@@ -129,8 +126,8 @@ def plan_of(
             f"Order {order.id} ({order.type}) does not tell scene and data product: only orders of archive scenes can "
             "be a pipeline's."
         )
-    areas = [shape(order.aoi)] if is_clipped and order.aoi is not None else None
-    [planned] = plan_order(purpose, order.scene_id, areas, params)
+    area = ordered_area(order) if is_clipped else None
+    [planned] = plan_order(purpose, order.scene_id, None if area is None else [area], params)
     return planned
 
 
@@ -172,12 +169,6 @@ class _GivenOrder(OrderPurchase):
                 "Cancel one of them, or adopt this one as another generation."
             )
         return [replace(self._found(self._order), credits=self.credits, contradiction="")]
-
-
-def _area_difference(planned: PlannedOrder, order: Order) -> float:
-    if planned.geometry is None or order.aoi is None:
-        return 0.0
-    return area_difference(planned.geometry, shape(order.aoi))
 
 
 def _removing(tags: Sequence[str]) -> str:

@@ -132,7 +132,7 @@ def _unfinished(books: _Books, intent: Intent) -> Finding:
             f"It would cost {intent.credits} credits and needs a person's approval: `up42-pipelines orders approve "
             f"{intent.key}`, then run partition {intent.partition} again."
         )
-        if intent.approval is not None:
+        if intent.approval is not None and intent.approval.at >= intent.at:
             text = (
                 f"{intent.approval.by} approved {intent.approval.credits} credits, and nothing has bought it since: "
                 f"run partition {intent.partition} again."
@@ -140,7 +140,7 @@ def _unfinished(books: _Books, intent: Intent) -> Finding:
     elif intent.state == State.PLACING:
         kind = FindingKind.LEFT_PLACING
         text = f"{intent.holder} wrote that it sends the request and was not heard of since. {again} to find out."
-    elif intent.state == State.CLAIMED and intent.settled_from is None:
+    elif not intent.may_be_out:
         kind = FindingKind.ABANDONED
         text = f"{intent.holder} began to buy it and was not heard of since; nothing was sent. {again}."
     return Finding(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shapely
+from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
@@ -22,13 +24,24 @@ def contradiction(planned: PlannedOrder, order: Order) -> str:
         differences.append(f"data product {order.data_product_id} instead of {planned.purpose.data_product}")
     if order.scene_id is not None and order.scene_id != planned.scene_id:
         differences.append(f"scene {order.scene_id} instead of {planned.scene_id}")
-    if planned.geometry is not None and order.aoi is not None:
-        share = area_difference(planned.geometry, shape(order.aoi))
-        if share > AREA_TOLERANCE:
-            differences.append(f"an area that differs by {share:.1%}")
+    share = area_difference(planned, order)
+    if share > AREA_TOLERANCE:
+        differences.append(f"an area that differs by {share:.1%}")
     return ", ".join(differences)
 
 
-def area_difference(planned: BaseGeometry, other: BaseGeometry) -> float:
-    """What only one of two areas covers, as a share of the first; 0 when they are the same. Degrees (EPSG:4326)."""
-    return float(planned.symmetric_difference(other).area / planned.area)
+def area_difference(planned: PlannedOrder, order: Order) -> float:
+    """What only one of their two areas covers, as a share of the planned one; 0 when one of them has none."""
+    area = ordered_area(order)
+    if planned.geometry is None or area is None:
+        return 0.0
+    return float(planned.geometry.symmetric_difference(area).area / planned.geometry.area)
+
+
+def ordered_area(order: Order) -> BaseGeometry | None:
+    """The area of an order, degrees (EPSG:4326); None when UP42 tells none, or none that can be read."""
+    try:
+        area = shapely.make_valid(shape(order.aoi))
+    except (ShapelyError, AttributeError, KeyError, TypeError, ValueError, IndexError):
+        return None
+    return None if area.is_empty else area

@@ -13,6 +13,7 @@ from up42_pipelines.ordering.adoption import plan_of
 from up42_pipelines.ordering.audit import audit
 from up42_pipelines.ordering.findings import AuditReport, Finding, FindingKind
 from up42_pipelines.ordering.keys import OrderTags, key_tag, pipeline_tag
+from up42_pipelines.ordering.matching import contradiction
 from up42_pipelines.ordering.plan import Purpose
 from up42_pipelines.ordering.purchase import KIND, AccountApi, OrderPurchase, OrdersApi
 from up42_pipelines.purchasing.budget import Entry, EntryState
@@ -117,6 +118,10 @@ def _take_up(order: Order, buyer: Buyer, orders: OrdersApi, account: AccountApi)
         data_product=order.data_product_id,
     )
     purchase = OrderPurchase(replace(plan_of(order, purpose), key=tags.key), orders, account)
+    _, known = buyer.book.read(tags.key)
+    wanted = None if known is None else buyer.restored(known)
+    if isinstance(wanted, OrderPurchase) and (why := contradiction(wanted.planned, order)):
+        raise OrderContradicted(f"It carries key {tags.key} and is not what was to be bought: {why}. Remove the key.")
     now = datetime.now(UTC)
     intent = Intent(
         key=tags.key,

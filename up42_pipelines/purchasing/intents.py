@@ -96,6 +96,13 @@ class Intent(_Record):
     note: str = ""
     at: datetime
 
+    @property
+    def may_be_out(self) -> bool:
+        """Whether a POST may have left of which nobody knows yet what became; also in a newer version's state."""
+        if self.state == State.CLAIMED:
+            return self.settled_from is not None
+        return self.state not in (State.PLACED, State.REFUSED, State.WAITING)
+
     def next(self, **changes: Any) -> Intent:
         """The intent with changes, for the next version."""
         return self.model_copy(update=changes)
