@@ -17,6 +17,7 @@ from up42_pipelines.assets.spend import (
     bought_row,
     bought_twice,
     committed_in,
+    data_version,
     refused_row,
     remedies,
     spend_check,
@@ -116,12 +117,14 @@ def orders_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         yield spend_check(key, committed, pipeline.ceilings, refusals)
         metadata = _metadata(outcomes) | spend_metadata(committed, pipeline.ceilings)
         if refusals:
-            raise dg.Failure(_refused(pipeline, partition, outcomes), metadata=metadata, allow_retries=False)
+            raise dg.Failure(
+                _refused(pipeline, partition, config.generation, outcomes), metadata=metadata, allow_retries=False
+            )
         placed = [(one, one.result) for one in outcomes if isinstance(one.result, Bought)]
         yield dg.MaterializeResult(
             value=pystac.ItemCollection([_order_item(one.scene, one.planned, bought) for one, bought in placed]),
             metadata=metadata,
-            data_version=dg.DataVersion(",".join(sorted(bought.id for _, bought in placed)) or "none"),
+            data_version=data_version(bought.id for _, bought in placed),
         )
 
     return orders
@@ -159,12 +162,13 @@ def _outcome(
     return Outcome(scene=scene, planned=planned, result=bought)
 
 
-def _refused(pipeline: Pipeline, partition: str, outcomes: Sequence[Outcome]) -> str:
+def _refused(pipeline: Pipeline, partition: str, generation: int, outcomes: Sequence[Outcome]) -> str:
     """What a person reads whose run failed because of refusals."""
     refused = [(one.scene.id, one.result) for one in outcomes if isinstance(one.result, OrderRefused)]
     said = [f"Ordering for {partition}: {len(refused)} of {len(outcomes)} orders were not placed."]
     said += [f"- {scene_id}: {refusal}" for scene_id, refusal in refused]
-    said += remedies((refusal for _, refusal in refused), approve_job=pipeline.approve_job, partition=partition)
+    refusals = (refusal for _, refusal in refused)
+    said += remedies(refusals, approve_job=pipeline.approve_job, partition=partition, generation=generation)
     if len(refused) < len(outcomes):
         said.append("The other orders exist and are delivered all the same.")
     said.append("Then run the partition again: it buys what is missing, and nothing twice.")

@@ -14,6 +14,7 @@ from up42_pipelines.assets.spend import (
     bought_row,
     bought_twice,
     committed_in,
+    data_version,
     refused_row,
     remedies,
     spend_check,
@@ -116,7 +117,11 @@ def processing_jobs_asset(
         yield spend_check(key, committed, processing.workflow.ceilings, refusals)
         metadata = _metadata(plan, outcomes) | spend_metadata(committed, processing.workflow.ceilings)
         if refusals:
-            raise dg.Failure(_refused(processing, step, partition, outcomes), metadata=metadata, allow_retries=False)
+            raise dg.Failure(
+                _refused(processing, step, partition, config.generation, outcomes),
+                metadata=metadata,
+                allow_retries=False,
+            )
         if sources is None:
             upstream = processing.upstream(step.name).to_user_string()
             context.log.warning(f"{upstream} has nothing for {partition} yet: skipped.")
@@ -130,7 +135,7 @@ def processing_jobs_asset(
         yield dg.MaterializeResult(
             value=pystac.ItemCollection([_job_item(job, result) for job, result in bought]),
             metadata=metadata,
-            data_version=dg.DataVersion(",".join(sorted(result.id for _, result in bought)) or "none"),
+            data_version=data_version(result.id for _, result in bought),
         )
 
     return processing_jobs
@@ -150,12 +155,15 @@ def _outcome(log: dg.DagsterLogManager, buyer: JobBuyer, job: JobToBuy) -> Outco
     return outcome
 
 
-def _refused(processing: ProcessingPipeline, step: Step, partition: str, outcomes: Sequence[Outcome]) -> str:
+def _refused(
+    processing: ProcessingPipeline, step: Step, partition: str, generation: int, outcomes: Sequence[Outcome]
+) -> str:
     """What a person reads whose run failed because of refusals."""
     refused = [(one.label, one.result) for one in outcomes if isinstance(one.result, OrderRefused)]
     said = [f"Step {step.name} for {partition}: {len(refused)} of {len(outcomes)} jobs were not bought."]
     said += [f"- {label}: {refusal}" for label, refusal in refused]
-    said += remedies((refusal for _, refusal in refused), approve_job=processing.approve_job, partition=partition)
+    refusals = (refusal for _, refusal in refused)
+    said += remedies(refusals, approve_job=processing.approve_job, partition=partition, generation=generation)
     if len(refused) < len(outcomes):
         said.append("The other jobs exist, and their results are fetched all the same.")
     said.append("Then materialize this partition again: it buys what is missing, and nothing twice.")

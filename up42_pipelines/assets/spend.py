@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from up42_pipelines.errors import ApprovalRequired, BudgetExceeded, ConfigurationError, OrderRefused
+from up42_pipelines.ordering.delivery import digest
 from up42_pipelines.purchasing.budget import CeilingName, Ceilings, Sheet, month_of
 from up42_pipelines.purchasing.intents import IntentBook, State
 from up42_pipelines.purchasing.purchase import Bought
@@ -75,6 +76,15 @@ def bought_row(bought: Bought[Any]) -> dict[str, str | int]:
     return {"credits": bought.credits, "what": what_was_done(bought), "reason": bought_twice(bought)}
 
 
+def data_version(purchase_ids: Iterable[str]) -> dg.DataVersion:
+    """Changes when, and only when, other purchases count; `none` without any.
+
+    A digest, because Dagster keeps it as an event's tag, and PostgreSQL's index holds no more than 2704 bytes of it.
+    """
+    ids = list(purchase_ids)
+    return dg.DataVersion(digest(ids) if ids else "none")
+
+
 def what_was_done(bought: Bought[Any]) -> str:
     """Whether it was bought just now."""
     return "existed" if bought.adopted else "placed now"
@@ -87,11 +97,12 @@ def bought_twice(bought: Bought[Any]) -> str:
     return f"bought several times: {', '.join(bought.others)} has the same key. Cancel it while UP42 allows that."
 
 
-def remedies(refusals: Iterable[OrderRefused], *, approve_job: str, partition: str) -> list[str]:
+def remedies(refusals: Iterable[OrderRefused], *, approve_job: str, partition: str, generation: int) -> list[str]:
     """Sentences on what to do about refusals, beside what each of them says."""
     refused, said = list(refusals), []
     if any(isinstance(refusal, ApprovalRequired) for refusal in refused):
-        said.append(f"To approve, launch {approve_job} for {partition} with approve_up_to and approved_by.")
+        again = f", and generation {generation}" if generation > 1 else ""
+        said.append(f"To approve, launch {approve_job} for {partition} with approve_up_to and approved_by{again}.")
     if any(isinstance(refusal, BudgetExceeded) and refusal.ceiling == "run" for refusal in refused):
         said.append("A re-execution of this run counts as the same run: launch a new one instead.")
     return said
