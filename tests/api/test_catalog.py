@@ -199,6 +199,11 @@ class TestSearchOnTheWire:
         with pytest.raises(InvalidRequest, match="No such thing"):
             list(search(transport))
 
+    def test_a_page_without_a_list_of_scenes_is_not_the_empty_end(self, script, transport):
+        script.on(SEARCH, (200, {"message": "maintenance"}, {}))
+        with pytest.raises(UnexpectedAnswer, match="no list of features"):
+            list(search(transport))
+
     @pytest.mark.parametrize("absolute", [False, True])
     def test_further_pages_ask_the_same(self, script, transport, absolute):
         base = script.url if absolute else ""

@@ -40,6 +40,9 @@ def ids(found):
     return [row["id"] for row in found]
 
 
+NO_ROWS = [{}, {"message": "maintenance"}, {"data": {"content": rows(1)}, "error": None}, {"content": None}]
+
+
 class TestSpringPages:
     def test_asks_for_the_documented_pages(self):
         there = Rows(rows(*range(250)))
@@ -135,8 +138,7 @@ class TestSpringPages:
         [
             {"content": [], "totalPages": 0, "totalElements": 0},
             {"content": [], "totalPages": 5},
-            {"content": None, "totalPages": None},
-            {},
+            {"content": []},
         ],
     )
     def test_an_empty_page_ends_it(self, body):
@@ -166,6 +168,12 @@ class TestSpringPages:
     @pytest.mark.parametrize("body", [[], None, "text", 5])
     def test_an_answer_that_is_no_page(self, body):
         with pytest.raises(UnexpectedAnswer, match="a listing that is no page"):
+            list(spring_pages(lambda _page: body))
+
+    @pytest.mark.parametrize("body", NO_ROWS)
+    def test_a_page_without_a_list_of_rows_is_not_the_empty_end(self, body):
+        """Or what was bought would count as not there, and be bought again."""
+        with pytest.raises(UnexpectedAnswer, match="no list of content"):
             list(spring_pages(lambda _page: body))
 
 
@@ -234,8 +242,10 @@ class TestLinkedPages:
             self.BASE: "/a/search?next=2",
             f"{self.BASE}?next=2": "https://api.example.com/a/search?next=3",
             f"{self.BASE}?next=3": "?next=4",
+            f"{self.BASE}?next=4": "more",
         }
-        assert self.read(pages) == ["/a/search", "/a/search?next=2", "/a/search?next=3", "/a/search?next=4"]
+        read = ["/a/search", "/a/search?next=2", "/a/search?next=3", "/a/search?next=4", "/a/more"]
+        assert self.read(pages) == read
 
     @pytest.mark.parametrize("back", ["", "?next=2", "https://api.example.com/a/search"])
     def test_a_link_to_a_page_that_was_read_ends_it(self, back):
@@ -259,10 +269,7 @@ class TestLinkedPages:
     ("links", "expected"),
     [
         ([{"rel": "next", "href": "https://other.example.com/b?x=1"}], "https://other.example.com/b?x=1"),
-        ([{"rel": "next", "href": "/b?x=1"}], "https://api.example.com/b?x=1"),
-        ([{"rel": "next", "href": "?next=2"}], "https://api.example.com/a/search?next=2"),
-        ([{"rel": "next", "href": "more"}], "https://api.example.com/a/more"),
-        ([{"rel": "self", "href": "/s"}, {"rel": "next", "href": "/n"}], "https://api.example.com/n"),
+        ([{"rel": "self", "href": "/s"}, {"rel": "next", "href": "/n"}], "/n"),
         ([{"rel": "self", "href": "/s"}, {"rel": "prev", "href": "/p"}], None),
         ([{"rel": "next", "href": ""}], None),
         ([{"rel": "next"}], None),
@@ -273,5 +280,5 @@ class TestLinkedPages:
     ],
 )
 def test_next_link(links, expected):
-    assert next_link({"links": links}, base="https://api.example.com/a/search") == expected
-    assert next_link({}, base="https://api.example.com/a/search") is None
+    assert (next_link({"links": links}) or {}).get("href") == expected
+    assert next_link({}) is None

@@ -192,6 +192,32 @@ class TestSearchOnTheWire:
         assert script.bodies(SEARCH) == [{"limit": 2}, following]
         assert {one["method"] for one in script.requests(SEARCH)} == {"POST"}
 
+    def test_links_in_a_circle_end(self, script, scripted):
+        first, second = ({"limit": 1, "token": f"next:{name}"} for name in "ab")
+        script.on(
+            SEARCH,
+            page(feature("a"), next_body=first, url=script.url),
+            page(feature("b"), next_body=second, url=script.url),
+            page(feature("c"), next_body=first, url=script.url),
+        )
+        assert [item.id for item in scripted.search(limit=1)] == ["a", "b", "c"]
+        assert len(script.requests(SEARCH)) == 3
+
+    def test_an_empty_page_with_a_next_link_is_not_the_end(self, script, scripted):
+        script.on(SEARCH, page(next_body={"token": "next:a"}, url=script.url), page(feature("b")))
+        assert [item.id for item in scripted.search()] == ["b"]
+
+    @pytest.mark.parametrize("links", [None, ["next"], [{"href": "x"}]])
+    def test_odd_links_end_it(self, script, scripted, links):
+        script.on(SEARCH, (200, {"features": [feature("a")], "links": links}, {}))
+        assert [item.id for item in scripted.search()] == ["a"]
+
+    @pytest.mark.parametrize("answer", [{}, [], {"type": "Catalog"}, {"message": "maintenance"}])
+    def test_a_landing_page_that_is_none(self, script, scripted, answer):
+        script.on(STAC_PATH, (200, answer, {}))
+        with pytest.raises(UnexpectedAnswer, match=f"{STAC_PATH}.* is not the landing page|no JSON object"):
+            scripted.items_of_order("o-1")
+
     def test_an_item_loses_nothing(self, script, scripted):
         link = {
             "rel": "self",
@@ -240,6 +266,9 @@ class TestSearchOnTheWire:
             (page({**feature("x"), "properties": None}), UnexpectedAnswer, "STAC item that cannot be read"),
             (page({**feature("x"), "properties": {"datetime": "soon"}}), UnexpectedAnswer, "STAC item that cannot"),
             (page(5), UnexpectedAnswer, "STAC item that cannot be read"),
+            ((200, [], {}), UnexpectedAnswer, "no JSON object"),
+            ((200, {}, {}), UnexpectedAnswer, "no list of features"),
+            ((200, {"features": None}, {}), UnexpectedAnswer, "no list of features"),
         ],
     )
     def test_problems_are_ours(self, script, scripted, answer, error, told):

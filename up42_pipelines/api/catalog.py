@@ -12,7 +12,7 @@ import pystac_client
 
 from up42_pipelines.api.glossary import Collection, CollectionSort, CollectionType
 from up42_pipelines.api.order_forms import OrderForm
-from up42_pipelines.api.paging import linked_pages, listing
+from up42_pipelines.api.paging import linked_pages, listing, rows_of
 from up42_pipelines.api.scenes import DeliveryTime, Scene
 from up42_pipelines.api.sorting import Sort
 from up42_pipelines.api.stac_io import open_stac
@@ -114,7 +114,7 @@ class Catalog:
         seen: set[str] = set()
         first = f"{self._transport.hosts.api}/catalog/hosts/{quote(host, safe='')}/stac/search"
         for page in linked_pages(lambda url: self._transport.json("POST", url, json=body), first):
-            for feature in page.get("features") or []:
+            for feature in rows_of(page, "features"):
                 scene = Scene.of_feature(feature)
                 if scene.id not in seen:
                     seen.add(scene.id)

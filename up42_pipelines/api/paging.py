@@ -79,7 +79,7 @@ def _one_pass(
         body = fetch({"page": page, "size": size})
         if not isinstance(body, Mapping):
             raise UnexpectedAnswer(f"UP42 sent a listing that is no page: {body!r:.200}.")
-        rows = body.get("content") or []
+        rows = rows_of(body, "content")
         before = len(seen)
         for row in rows:
             identity = _identity(row)
@@ -95,6 +95,18 @@ def _one_pass(
             total_rows = int(elements)
         if not rows or (page >= int(pages) if pages is not None else len(seen) == before):
             return shrunk
+
+
+def rows_of(page: Mapping[str, Any], name: str) -> list[Any]:
+    """The rows of a page. One that holds no list of them is not empty: it says nothing of what is there.
+
+    Raises:
+        UnexpectedAnswer: it holds none.
+    """
+    rows = page.get(name)
+    if not isinstance(rows, list):
+        raise UnexpectedAnswer(f"UP42 sent a page that holds no list of {name}: {page!r:.200}.")
+    return rows
 
 
 def _identity(row: Any) -> str | None:
@@ -117,12 +129,13 @@ def linked_pages(fetch: Callable[[str], Any], first: str) -> Iterator[Mapping[st
         if not isinstance(page, Mapping):
             raise UnexpectedAnswer(f"{url}: an answer that is no page: {page!r:.200}.")
         yield page
-        url = next_link(page, base=url)
+        link = next_link(page)
+        url = urljoin(url, str(link["href"])) if link else None
 
 
-def next_link(body: Mapping[str, Any], *, base: str) -> str | None:
-    """The absolute URL of the link with `rel: next`, or None on the last page."""
-    for link in body.get("links") or []:
+def next_link(page: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The link with `rel: next`, or None on the last page."""
+    for link in page.get("links") or []:
         if isinstance(link, Mapping) and link.get("rel") == "next" and link.get("href"):
-            return urljoin(base, str(link["href"]))
+            return link
     return None

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from pydantic import AliasChoices, Field
 
 from up42_pipelines.api.following import INTERVAL_S, PATIENCE_S, follow
-from up42_pipelines.api.paging import PAGE_SIZE, given, linked_pages, several
+from up42_pipelines.api.paging import PAGE_SIZE, given, linked_pages, rows_of, several
 from up42_pipelines.api.records import Record, Timestamp
 from up42_pipelines.api.sorting import Sort
 from up42_pipelines.api.transport import Transport
@@ -211,7 +211,7 @@ class Processing:
     def processes(self) -> Iterator[Process]:
         """The processes on offer. UP42's own client never lists them; where that is not offered, NotFound is raised."""
         for page in linked_pages(lambda url: self._transport.json("GET", url), self._url(_PROCESSES)):
-            for row in page.get("processes") or []:
+            for row in rows_of(page, "processes"):
                 yield Process.parse(row)
 
     def process(self, process_id: str) -> Process:
@@ -325,7 +325,7 @@ class Processing:
         first = f"{self._url(_JOBS)}?{urlencode(given(filters))}"
         seen: set[str] = set()
         for page in linked_pages(lambda url: self._transport.json("GET", url), first):
-            for row in page.get("jobs") or []:
+            for row in rows_of(page, "jobs"):
                 job = Job.parse(row)
                 if job.id not in seen:
                     seen.add(job.id)
