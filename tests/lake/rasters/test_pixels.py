@@ -10,6 +10,7 @@ from up42_pipelines.errors import InvalidDelivery
 from up42_pipelines.lake.rasters import pixels as pixels_module
 from up42_pipelines.lake.rasters.pixels import read_pixels
 from up42_pipelines.lake.rasters.raster import open_raster
+from up42_pipelines.lake.rasters.source import RasterSource
 
 
 @pytest.fixture
@@ -42,11 +43,13 @@ def agree(found, values):
     [
         ("uint8", 0), ("uint8", None), ("uint8", -9999), ("int8", -1), ("uint16", 7), ("int16", -999), ("uint32", 0),
         ("int32", -1), ("float32", np.nan), ("float32", -3.4028234663852886e38), ("float32", 1e300), ("float64", 3),
+        ("float32", -np.inf), ("float64", np.inf),
     ],
 )  # fmt: skip
 def test_statistics(make_raster, noise, small_windows, dtype, nodata):
     values = noise(3, 150, top=120).astype(dtype)
-    fill = values.dtype.type(nodata) if nodata is not None and pixels_module._holds(values.dtype, nodata) else None
+    beyond = {("uint8", -9999), ("float32", 1e300)}  # what no pixel can be
+    fill = values.dtype.type(nodata) if nodata is not None and (dtype, nodata) not in beyond else None
     if dtype.startswith("float"):
         values += 1e5  # far from zero, where sums of squares lose their digits
         values[2, 10:20] = np.nan
@@ -87,7 +90,10 @@ def test_mask_and_alpha(make_raster, noise, small_windows, alpha):
     found, read_back, masks = read(make_raster("alpha.tif", values, decorate=alpha))
     for band in range(3):
         agree(found.statistics[band], read_back[band][values[3] != 0])
-    agree(found.statistics[3], values[3])
+    agree(found.statistics[3], values[3][values[3] != 0])
+    assert [band.valid_percent for band in found.statistics] == pytest.approx([40.0] * 4), (
+        "what nobody sees is not there"
+    )
     assert found.valid_percent == pytest.approx(40.0)
     assert found.coarse[:30].any() == False  # noqa: E712 - numpy's own
     assert found.coarse[30:].all()
@@ -133,6 +139,16 @@ def test_one_changed_pixel_of_the_mask_is_seen(make_raster, noise, small_windows
     )
     with open_raster(before) as one, open_raster(after) as other, pytest.raises(InvalidDelivery, match="its mask"):
         read_pixels(one, other, name="a.tif")
+
+
+def test_any_value_but_zero_means_seen(raster_worker, make_raster, noise, tmp_path):
+    """Side-car masks often hold 1, which becomes 255 in the COG."""
+    path = make_raster("a.tif", noise(1, 100, "uint8", 250))
+    seen = np.ones((1, 100, 50), "uint8")
+    seen[0, :25] = 0
+    mask = make_raster("a.tif.msk", seen, decorate=lambda dataset: dataset.update_tags(INTERNAL_MASK_FLAGS_1="2"))
+    landed = raster_worker.land(RasterSource(path=path, members=(mask,)), tmp_path / "cog.tif")
+    assert landed.valid_percent == 75
 
 
 def test_nothing_is_left_out(make_raster, noise, small_windows):

@@ -58,19 +58,18 @@ def read_pixels(before: Any, after: Any | None = None, *, name: str) -> Pixels:
     coarse = np.zeros((math.ceil(before.height / cell), math.ceil(before.width / cell)), np.bool_)
     valid_pixels = 0
     for window in _windows(before):
-        shared = before.dataset_mask(window=window) if masked else None
-        if masked and after is not None and not _same(shared, after.dataset_mask(window=window)):
+        shared = before.dataset_mask(window=window) != 0 if masked else None
+        if masked and after is not None and not _same(shared, after.dataset_mask(window=window) != 0):
             raise InvalidDelivery(f"{name}: converting it changed its mask in {window}.")
         if alpha and colours:
-            shared = before.read(alpha[0] + 1, window=window)
+            shared = before.read(alpha[0] + 1, window=window) != 0
         covered: Mask | bool = False
         for bands in _groups(before, window):
             block = before.read([band + 1 for band in bands], window=window)
             if after is not None:
                 _compare(block, after.read([band + 1 for band in bands], window=window), bands, window, name)
             for band, values in zip(bands, block, strict=True):
-                own = None if shared is None or band in alpha else shared != 0
-                valid = moments[band].add(values, own, before.nodatavals[band])
+                valid = moments[band].add(values, shared, before.nodatavals[band])
                 if band in colours or not colours:
                     covered = _either(covered, valid)
         valid_pixels += _mark(coarse, cell, window, covered)
@@ -229,7 +228,7 @@ def _and(one: Mask | bool, other: Mask) -> Mask:
 def _holds(dtype: np.dtype[Any], value: float) -> bool:
     """Whether pixels of a type can have a value, and be equal to it: -9999 is no uint8, and NaN equals nothing."""
     if dtype.kind == "f":
-        return abs(value) <= float(np.finfo(dtype).max)
+        return math.isinf(value) or abs(value) <= float(np.finfo(dtype).max)
     limits = np.iinfo(dtype)
     return float(value).is_integer() and limits.min <= value <= limits.max
 

@@ -72,7 +72,7 @@ class BandStatistics:
         maximum: the largest.
         mean: arithmetic.
         stddev: of the population.
-        valid_percent: pixels that are neither nodata, NaN nor masked (0 to 100).
+        valid_percent: pixels that are neither nodata, NaN, masked nor transparent (0 to 100).
     """
 
     minimum: float | None
