@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -71,6 +71,7 @@ EVERYTHING = SelectionRules(max_scenes=None)
         (scene("a", cloud=None), SelectionRules(max_cloud_cover_percent=20), "cloud cover unknown, at most 20 % asked"),
         (scene("a", cloud=float("nan")), SelectionRules(max_cloud_cover_percent=20),
          "cloud cover unknown, at most 20 % asked"),
+        (scene("a", cloud=-1), SelectionRules(max_cloud_cover_percent=20), "cloud cover unknown, at most 20 % asked"),
         (scene("a", cloud=None), SelectionRules(), None),
         (scene("a", share=0.12), SelectionRules(min_coverage_percent=80), "covers 12 % of the AOI, 80 % asked"),
         (scene("a", share=0.799999), SelectionRules(min_coverage_percent=80), "covers 79.99 % of the AOI, 80 % asked"),
@@ -86,6 +87,24 @@ def test_one_rule(candidate: Scene, rules: SelectionRules, reason: str | None) -
     selection = select_scenes([candidate], AOI, rules)
     assert reasons(selection) == ({} if reason is None else {"a": reason})
     assert ids(selection) == (["a"] if reason is None else [])
+
+
+@pytest.mark.parametrize(
+    ("offset", "is_bought"),
+    [
+        (timedelta(0), True),
+        (timedelta(days=1, microseconds=-1), True),
+        (timedelta(microseconds=-1), False),
+        (timedelta(days=1), False),
+    ],
+)
+def test_what_was_taken_on_another_day_is_left_to_its_partition(offset: timedelta, is_bought: bool) -> None:
+    midnight = datetime(2024, 5, 1, tzinfo=UTC)
+    acquired = (midnight + offset).astimezone(timezone(timedelta(hours=9)))
+    day = midnight, midnight + timedelta(days=1, microseconds=-1)
+    selection = select_scenes([Scene("a", mapping(AOI), acquired)], AOI, EVERYTHING, taken=day)
+    assert ids(selection) == (["a"] if is_bought else [])
+    assert is_bought or f"taken {midnight + offset:%Y-%m-%d %H:%M:%S.%f} UTC" in reasons(selection)["a"]
 
 
 @pytest.mark.parametrize(
@@ -205,11 +224,12 @@ def test_coverage_is_a_share_of_the_ground_not_of_square_degrees() -> None:
         box(-182, -18, -178, -15),
         Polygon([(178, -18), (-178, -18), (-178, -15), (178, -15)]),
         Polygon([(-178, -15), (178, -15), (178, -18), (-178, -18)]),
+        Polygon([(178, -18), (180, -18), (-180, -18), (-178, -18), (-178, -15), (-180, -15), (180, -15), (178, -15)]),
         MultiPolygon([box(178, -18, 180, -15), box(-180, -18, -178, -15)]),
         MultiPolygon([box(178, -18, 180, -15), box(180, -18, 182, -15)]),
         box(-180, -90, 180, 90),
     ],
-    ids=["over 180", "under -180", "jump", "jump, clockwise", "split", "split, over 180", "whole globe"],
+    ids=["over 180", "under -180", "jump", "jump, clockwise", "jump at 180", "split", "split, over 180", "whole globe"],
 )
 def test_footprints_across_the_antimeridian(crossing: Any) -> None:
     selection = select_scenes([footprint(crossing)], FIJI, SelectionRules(min_coverage_percent=100))

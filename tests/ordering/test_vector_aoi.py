@@ -62,7 +62,7 @@ def test_metres_become_degrees(tmp_path, crs):
 
 
 def test_wkt_and_geojson(tmp_path):
-    (tmp_path / "berlin.wkt").write_text(BERLIN.wkt)
+    (tmp_path / "berlin.wkt").write_text(BERLIN.wkt, encoding="utf-8-sig")
     (tmp_path / "berlin.geojson").write_text(json.dumps(mapping(BERLIN)))
     of_wkt, of_geojson = (read_vector_aoi(tmp_path / f"berlin.{suffix}") for suffix in ("wkt", "geojson"))
     assert of_wkt.name == of_geojson.name == "berlin"
@@ -105,6 +105,8 @@ def test_what_cannot_be_read(tmp_path, monkeypatch):
     assert rule_of(tmp_path / "text.gpkg") == "file"
     (tmp_path / "text.wkt").write_text("POLYGON ((13 52")
     assert rule_of(tmp_path / "text.wkt") == "file"
+    (tmp_path / "curve.wkt").write_text("CURVEPOLYGON (CIRCULARSTRING (13 52, 14 52, 13 52))")
+    assert rule_of(tmp_path / "curve.wkt") == "type"
     write(tmp_path / "nowhere.shp", BERLIN).with_suffix(".prj").unlink()
     with pytest.raises(AoiRejected, match="crs: the file does not say in which CRS it is"):
         read_vector_aoi(tmp_path / "nowhere.shp")

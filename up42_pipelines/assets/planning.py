@@ -92,7 +92,7 @@ def find_scenes(
             host, collections=[pipeline.collection], intersects=mapping(aoi.geometry), start=start, end=end
         )
     )
-    selection = select_scenes(found, aoi.geometry, pipeline.selection)
+    selection = select_scenes(found, aoi.geometry, pipeline.selection, taken=(start, end))
     return Findings(aoi=aoi, host=host, found=found, selection=selection)
 
 

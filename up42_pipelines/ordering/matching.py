@@ -40,6 +40,8 @@ def area_difference(planned: PlannedOrder, order: Order) -> float:
 
 def ordered_area(order: Order) -> BaseGeometry | None:
     """The area of an order, degrees (EPSG:4326); None when UP42 tells none, or none that can be read."""
+    if order.aoi is None:
+        return None
     try:
         area = shapely.make_valid(shape(order.aoi))
     except (ShapelyError, AttributeError, KeyError, TypeError, ValueError, IndexError):

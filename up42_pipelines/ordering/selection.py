@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -99,7 +99,13 @@ class Selection(Generic[SceneT]):
     """By scene id."""
 
 
-def select_scenes(scenes: Iterable[SceneT], aoi: Polygon | MultiPolygon, rules: SelectionRules) -> Selection[SceneT]:
+def select_scenes(
+    scenes: Iterable[SceneT],
+    aoi: Polygon | MultiPolygon,
+    rules: SelectionRules,
+    *,
+    taken: tuple[datetime, datetime] | None = None,
+) -> Selection[SceneT]:
     """Choose the scenes to buy for an AOI.
 
     The order is total, so the choice does not depend on the order of the input: `rules.prefer`, then higher coverage,
@@ -109,6 +115,8 @@ def select_scenes(scenes: Iterable[SceneT], aoi: Polygon | MultiPolygon, rules: 
         scenes: search results.
         aoi: the geometry of an `Aoi`: within ±180 degrees of longitude, split at the antimeridian.
         rules: what is wanted.
+        taken: first and last instant at which a scene may have been taken, both included. A search by interval may
+            answer with a scene that only ends in it, or rounds: then two partitions would buy it. None: any.
 
     Raises:
         ConfigurationError: the AOI has no area.
@@ -121,7 +129,7 @@ def select_scenes(scenes: Iterable[SceneT], aoi: Polygon | MultiPolygon, rules: 
     for scene in scenes:
         try:
             coverage = _coverage_percent(scene, aoi, aoi_km2)
-            reason = _broken_rule(scene, coverage, rules)
+            reason = _broken_rule(scene, coverage, rules) or _taken_outside(scene, taken)
             rank = _rank(scene, coverage, rules)
         except Up42Error as problem:
             rejected.append(Rejection(scene=scene, reason=str(problem)))
@@ -198,9 +206,15 @@ def _broken_rule(scene: SceneLike, coverage_percent: float, rules: SelectionRule
     return None
 
 
+def _taken_outside(scene: SceneLike, taken: tuple[datetime, datetime] | None) -> str | None:
+    if taken is None or taken[0] <= scene.acquired <= taken[1]:
+        return None
+    return f"taken {scene.acquired.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f} UTC, which belongs to another partition"
+
+
 def _known_cloud(scene: SceneLike) -> float | None:
     cloud = scene.cloud_cover_percent
-    return None if cloud is None or math.isnan(cloud) else cloud
+    return cloud if cloud is not None and cloud >= 0 else None  # NaN and -1 are how some say that they do not know
 
 
 def _rank(scene: SceneLike, coverage_percent: float, rules: SelectionRules) -> tuple[Any, ...]:
@@ -238,11 +252,13 @@ def _on_the_globe(ring: shapely.LinearRing) -> Polygon | MultiPolygon:
 
     Providers write a footprint across the antimeridian beyond 180 or as a jump from 179 to -179, although RFC 7946
     section 3.1.9 asks for two polygons. No footprint has an edge of more than half the globe, so a jump is undone;
-    where all such edges are of exactly 360 degrees they are the border of a global mosaic and stay.
+    where all such edges are of exactly 360 degrees, and the ring is valid with them, they are the border of a global
+    mosaic and stay.
     """
     longitudes, latitudes = shapely.get_coordinates(ring).T
     steps = np.diff(longitudes)
-    if ((np.abs(steps) > 180) & (np.abs(steps) < 360)).any():
+    jumps = np.abs(steps[np.abs(steps) > 180])
+    if jumps.size and ((jumps < 360).any() or not Polygon(ring).is_valid):
         # Whole turns only, unlike np.unwrap: the ring must close to the last bit.
         longitudes[1:] -= 360 * np.cumsum(np.round(steps / 360))
         if longitudes[0] != longitudes[-1]:

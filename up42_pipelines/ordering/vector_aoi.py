@@ -54,7 +54,10 @@ def read_vector_aoi(path: str | Path, *, layer: str | None = None, limits: AoiLi
         whole.reject("file", f"cannot be read ({type(error).__name__}: {error}); check that it is there.")
     if size > MAX_FILE_BYTES:
         whole.reject("size", f"larger than {MAX_FILE_BYTES} bytes; export only the features that make up the AOI.")
-    geometries = _from_wkt(file, whole) if file.suffix.lower() == _WKT else _from_gdal(file, layer, whole)
+    try:
+        geometries = _from_wkt(file, whole) if file.suffix.lower() == _WKT else _from_gdal(file, layer, whole)
+    except NotImplementedError:  # of shapely
+        whole.reject("type", "it has curves, which GeoJSON does not know; export it with straight edges.")
     features = [
         {"type": "Feature", "properties": {}, "geometry": None if one is None else mapping(_flat(one))}
         for one in geometries
@@ -65,7 +68,7 @@ def read_vector_aoi(path: str | Path, *, layer: str | None = None, limits: AoiLi
 
 def _from_wkt(file: Path, whole: Place) -> Sequence[BaseGeometry]:
     try:
-        return [shapely.from_wkt(file.read_text())]
+        return [shapely.from_wkt(file.read_text(encoding="utf-8-sig"))]
     except (ShapelyError, ValueError) as error:
         whole.reject("file", f"is no WKT ({error}); write POLYGON ((longitude latitude, ...)).")
 
