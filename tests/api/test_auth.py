@@ -8,6 +8,7 @@ import pytest
 from up42_pipelines.api import Credentials
 from up42_pipelines.api.auth import TOKEN_PATH, Token, TokenSource
 from up42_pipelines.errors import (
+    ApiError,
     ConfigurationError,
     NotAuthorized,
     ServerProblem,
@@ -153,6 +154,23 @@ class TestTokens:
         script.on("/x", OK)
         transport.send("GET", "/x")
         assert script.requests("/x")[0]["headers"]["Authorization"] == "Bearer token-1"
+
+    @pytest.mark.parametrize(("host", "sent"), [("127.0.0.1", "Bearer token-1"), ("localhost", None)])
+    def test_nor_after_a_redirect(self, script, transport, monkeypatch, tmp_path, host, sent):
+        (tmp_path / "netrc").write_text("default login somebody password else\n")
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+        script.on("/x", (302, b"", {"Location": f"{script.url.replace('127.0.0.1', host)}/y"}))
+        script.on("/y", OK)
+        transport.send("GET", "/x")
+        assert script.requests("/y")[0]["headers"].get("Authorization") == sent
+
+    @pytest.mark.parametrize("status", [302, 307, 308])
+    def test_the_password_follows_no_redirect(self, script, transport, status):
+        script.on(TOKEN_PATH, (status, b"", {"Location": f"{script.url.replace('127.0.0.1', 'localhost')}/y"}))
+        script.on("/y", (200, {"access_token": "x"}, {}))
+        with pytest.raises(ApiError, match=f"{TOKEN_PATH}: {status}"):
+            transport.send("GET", "/x")
+        assert script.requests("/y") == []
 
     def test_goes_to_our_hosts_only(self, script, transport):
         script.on("/x", OK)

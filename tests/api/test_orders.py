@@ -156,6 +156,17 @@ class TestPlace:
             Orders(transport, lambda: "w").place(wanted())
         assert len(script.requests("/v2/orders")) == 1
 
+    def test_an_id_is_not_lost_whatever_stands_beside_it(self, script, transport, wanted):
+        error = {"code": 422, "message": "partial"}
+        for more in (
+            {"errors": ["in words", {"reason": "odd"}]},
+            {"error": error},
+            {"error": "partial"},
+            {"data": None},
+        ):
+            script.on("/v2/orders", (201, {"results": [{"id": "o-1"}], **more}, {}))
+            assert [line.id for line in Orders(transport, lambda: "w").place(wanted()).results] == ["o-1"]
+
     def test_on_the_wire(self, script, transport, wanted):
         script.on("/v2/orders", (201, {"results": [{"index": 0, "id": "o-1"}]}, {}))
         Orders(transport, lambda: "w").place(wanted())

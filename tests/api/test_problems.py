@@ -129,6 +129,8 @@ class TestAnyError:
             {"data": {"id": 1}, "error": None},
             {"data": None, "error": None},
             {"data": {"id": 1}, "error": {"message": "a warning"}},
+            {"results": [{"index": 0, "id": "o-1"}], "error": {"message": "a warning"}},
+            {"jobID": "j-1", "error": "a warning"},
             {"error": None},
             {},
             [],

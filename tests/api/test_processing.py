@@ -92,6 +92,7 @@ class TestProcesses:
             {"parameters": [{"name": "x", "value": [1]}]},
             {"parameters": [{"name": "eula-id", "value": []}, {"name": "price", "value": []}]},
             {"parameters": [{"name": "eula-id", "value": None}, {"name": "price"}]},
+            {"parameters": ["price", None]},
         ],
     )
     def test_without_licence_and_price(self, parameters):
@@ -318,6 +319,10 @@ class TestJob:
             ("Other", None),
         ]
 
+    def test_reasons_in_words_do_not_lose_the_job(self):
+        job = Job.parse(job_body(status="failed", results={"collection": None, "errors": ["no pixels", None]}))
+        assert [(problem.name, problem.message) for problem in job.errors] == [(None, "no pixels"), (None, "None")]
+
     @pytest.mark.parametrize("url", ["https://x.example/v2/assets/stac/collections/c-9/", "/collections/c-9", "c-9"])
     def test_collection_id_is_the_last_part_of_the_url(self, url):
         assert Job.parse(job_body(results={"collection": url})).collection_id == "c-9"
@@ -458,5 +463,5 @@ class TestJobs:
     def test_no_page(self, script, processing, body):
         """Or a job that was bought would count as not there, and be bought again."""
         script.on(JOBS, (200, body, {}))
-        with pytest.raises(UnexpectedAnswer, match="no page|no list of jobs"):
+        with pytest.raises(UnexpectedAnswer, match=r"no page|no list of jobs"):
             list(processing.jobs())

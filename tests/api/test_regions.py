@@ -33,7 +33,10 @@ def test_plain_http_is_for_this_machine(url):
         ({"api_url": "ftp://up42.example.com"}, "not a base URL"),
         ({"api_url": "https://api.example.com/?x=1"}, "not a base URL"),
         ({"api_url": "https://api.example.com/#x"}, "not a base URL"),
+        ({"api_url": "https://[::1"}, "not a base URL"),
+        ({"api_url": "https://api.example.com:80a"}, "not a base URL"),
         ({"api_url": "https://me:geheim@api.example.com"}, "no user name or password"),
+        ({"api_url": "https://me:geheim@[::1"}, "no user name or password"),
     ],
 )
 def test_contradictions_are_explained(options, message):

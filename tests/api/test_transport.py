@@ -154,12 +154,17 @@ class TestErrors:
             transport.send("GET", "/x")
 
     @pytest.mark.parametrize(
-        "target", ["orders", "search?token=2", "ftp://127.0.0.1/x", "http://", "", "x?u=http://a/b"]
+        "target", ["orders", "search?token=2", "ftp://127.0.0.1/x", "http://", "", "x?u=http://a/b", "http://[::1"]
     )
     def test_a_target_that_leads_nowhere(self, script, transport, target):
         with pytest.raises(Unreachable, match="nothing was sent"):
             transport.send("GET", target)
         assert script.asked == []
+
+    def test_a_body_that_cannot_be_written(self, script, transport):
+        with pytest.raises(Unreachable, match="nothing was sent"):
+            transport.send("POST", "/orders", json={"cloud": float("nan")}, once=True)
+        assert script.requests("/orders") == []
 
     def test_a_path_stays_below_our_host(self, script, transport):
         script.on("/elsewhere.example.com/x", OK)  # the server joins slashes

@@ -56,8 +56,13 @@ def error_of(response: requests.Response) -> ApiError:
 
 
 def legacy_error_of(response: requests.Response, body: Any) -> ApiError | None:
-    """The error inside a 200 of the v1 API (`{"data": null, "error": {...}}`), or None."""
+    """The error inside a 200 of the v1 API (`{"data": null, "error": {...}}`), or None.
+
+    An `error` beside other things is none: whatever it says, an order id next to it was paid for.
+    """
     if not isinstance(body, Mapping) or body.get("error") is None or body.get("data") is not None:
+        return None
+    if "data" not in body and len(body) > 1:
         return None
     title, detail = describe(body)
     code = str(body["error"].get("code")) if isinstance(body["error"], Mapping) else ""

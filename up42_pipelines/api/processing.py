@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, model_validator
 
 from up42_pipelines.api.following import INTERVAL_S, PATIENCE_S, follow
 from up42_pipelines.api.paging import PAGE_SIZE, given, linked_pages, rows_of, several
@@ -96,7 +96,7 @@ class Process(Record):
 
     def _parameter(self, name: str) -> Sequence[Any]:
         for parameter in (self.additional_parameters or {}).get("parameters") or []:
-            if parameter.get("name") == name:
+            if isinstance(parameter, Mapping) and parameter.get("name") == name:
                 value = parameter.get("value")
                 return value if isinstance(value, list) else [value] if value is not None else ()
         return ()
@@ -114,6 +114,11 @@ class InputProblem(Record):
 
     name: str | None = None
     message: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _any_text_will_do(cls, problem: Any) -> Any:
+        return problem if isinstance(problem, Mapping) else {"message": str(problem)}  # never lose the job it is about
 
 
 class Cost(Record):
@@ -371,6 +376,6 @@ def _problems(body: Any) -> tuple[InputProblem, ...]:
         return ()
     errors = body.get("errors")
     if isinstance(errors, list) and errors:
-        return tuple(InputProblem.parse(one if isinstance(one, Mapping) else {"message": str(one)}) for one in errors)
+        return tuple(map(InputProblem.parse, errors))
     message = body.get("schema-error")
     return (InputProblem(name="InvalidSchema", message=str(message)),) if message else ()

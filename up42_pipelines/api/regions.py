@@ -50,16 +50,14 @@ class Hosts:
 
 
 def _base_url(url: str) -> str:
-    parts = urlsplit(url)
-    if "@" in parts.netloc:  # it would appear in logs
+    if "@" in url:  # it would appear in logs
         raise ConfigurationError("A base URL holds no user name or password: set UP42_USERNAME and UP42_PASSWORD.")
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or "@" in parts.netloc
-        or parts.query
-        or parts.fragment
-    ):
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{url!r} is not a base URL such as https://api.up42.com: {error}.") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ConfigurationError(f"{url!r} is not a base URL such as https://api.up42.com.")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise ConfigurationError(f"{url!r} would send the password unencrypted: use https.")

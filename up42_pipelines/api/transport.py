@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
+from requests.exceptions import ConnectTimeout, InvalidJSONError, InvalidSchema, InvalidURL, MissingSchema
 from urllib3.exceptions import InvalidHeader, MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
@@ -178,7 +178,7 @@ class Transport:
                 body=reason.body,
                 advice="Check UP42_USERNAME and UP42_PASSWORD, and that they belong to this region",
             )
-        if not response.ok:
+        if response.status_code != requests.codes.ok:
             raise error_of(response)
         try:
             body = response.json()
@@ -209,7 +209,7 @@ class Transport:
                 data=form,
                 headers=headers,
                 timeout=(self.patience.connect_s, self.patience.read_s),
-                allow_redirects=not once,
+                allow_redirects=not once and form is None,  # a form holds the password
             )
 
         try:
@@ -219,7 +219,7 @@ class Transport:
             # out on it was carried out, nobody could tell.
             with _session(_Retry(total=0, raise_on_status=False)) as session:
                 return request(session)
-        except (requests.exceptions.ConnectTimeout, MissingSchema, InvalidSchema, InvalidURL) as error:
+        except (ConnectTimeout, MissingSchema, InvalidSchema, InvalidURL, InvalidJSONError) as error:
             raise Unreachable(_not_reached(method, url, error)) from error
         except requests.exceptions.ConnectionError as error:
             if _never_connected(error):
@@ -253,10 +253,22 @@ class _Retry(Retry):
             return 0
 
 
+class _Session(requests.Session):
+    """A session that knows no passwords but ours: requests would take one from ~/.netrc in the place of our token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auth = _as_it_is
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """After a redirect: the token does not go to another host."""
+        if self.should_strip_auth(str(response.request.url), str(prepared_request.url)):  # type: ignore[no-untyped-call]
+            prepared_request.headers.pop("Authorization", None)
+
+
 def _session(retry: Retry) -> requests.Session:
-    session = requests.Session()
+    session = _Session()
     session.headers["User-Agent"] = USER_AGENT
-    session.auth = _as_it_is  # or requests would put a password from ~/.netrc in the place of our token
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # cookies would be shared state between threads
     adapter = HTTPAdapter(max_retries=retry)
     session.mount("https://", adapter)
@@ -268,8 +280,11 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
+def _origin(url: str) -> tuple[str, str] | None:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # requests says what is wrong with it
+        return None
     return parts.scheme, parts.netloc
 
 
