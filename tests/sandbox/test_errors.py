@@ -18,6 +18,11 @@ def test_unknown_paths_of_v1_are_404_in_its_envelope(sandbox, path):
     assert body["error"]["message"]
 
 
+@pytest.mark.parametrize("path", ["/v2/orders", "/v2/nothing", "/storage/nothing", "/catalog/x/image/y/quicklook"])
+def test_every_answer_says_who_gives_it(sandbox, path):
+    assert sandbox.get(path).headers["Server"] == "up42-sandbox"
+
+
 def test_other_parts_write_errors_in_their_own_way(sandbox):
     bucket = sandbox.get("/storage/nothing")
     assert (bucket.status_code, "<Error><Code>NotFound</Code>" in bucket.text) == (404, True)

@@ -48,9 +48,12 @@ def serve(*, port: int, state: Path, speed: float = 60.0, seed: int = 0, imagery
             config = uvicorn.Config(
                 create_app(world),
                 http=_Protocol,
+                ws="none",
                 log_config=None,
                 access_log=False,
                 lifespan="off",
+                server_header=False,
+                headers=[("Server", "up42-sandbox")],  # whoever answers is not UP42
                 timeout_graceful_shutdown=2,
             )
             with WebhookSender(world):

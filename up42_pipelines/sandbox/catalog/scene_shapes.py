@@ -55,8 +55,8 @@ def landing_page(origin: str, collections: Sequence[Collection]) -> dict[str, An
         "type": "Catalog",
         "stac_version": "1.0.0",
         "stac_extensions": [],
-        "title": "UP42 Catalog",
-        "description": "The scenes that can be ordered",
+        "title": "Sandbox catalogue",
+        "description": "The scenes that can be ordered from a local sandbox; this is not UP42",
         "conformsTo": CONFORMANCE,
         "links": [
             link("self", f"{root}/"),

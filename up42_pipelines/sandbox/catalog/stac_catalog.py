@@ -30,7 +30,7 @@ def conformance(call: Call) -> Response:  # noqa: ARG001 - every handler takes t
 
 def queryables(call: Call) -> Response:
     """List what a filter may name."""
-    return JSONResponse(scene_shapes.queryables(call.origin + call.path, "UP42 Catalog"), media_type=SCHEMA)
+    return JSONResponse(scene_shapes.queryables(call.origin + call.path, "Sandbox catalogue"), media_type=SCHEMA)
 
 
 def collection_queryables(call: Call) -> Response:

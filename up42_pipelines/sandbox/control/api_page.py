@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute
-from starlette.templating import Jinja2Templates
 from swagger_ui_bundle import swagger_ui_path
 
 from up42_pipelines.sandbox.control import openapi
@@ -19,7 +18,6 @@ _ASSETS = (
     "swagger-ui-standalone-preset.js",
     "swagger-ui.css",
 )
-_templates = Jinja2Templates(directory=swagger_ui_path)
 
 
 def document(call: Call) -> Response:
@@ -39,8 +37,10 @@ def to_page(call: Call) -> Response:  # noqa: ARG001 - every handler takes the c
 
 def page(call: Call) -> Response:
     """Show this description to people, and let them try the calls."""
+    from starlette.templating import Jinja2Templates  # few look at the page, and every start would wait for it
+
     context = {"openapi_spec_url": "./openapi.json", "initOAuth": {"clientId": "up42-sdk", "scopes": "openid"}}
-    return _templates.TemplateResponse(call.request, "index.j2", context)
+    return Jinja2Templates(swagger_ui_path).TemplateResponse(call.request, "index.j2", context)
 
 
 def asset(call: Call) -> Response:

@@ -24,7 +24,6 @@ from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
-from rio_cogeo.cogeo import cog_validate
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
@@ -268,6 +267,8 @@ def inspect(path: Path) -> Raster:
 
 def is_cog(path: Path) -> bool:
     """Tell whether a GeoTIFF is cloud-optimized."""
+    from rio_cogeo.cogeo import cog_validate  # without a folder of imagery nobody needs it
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:

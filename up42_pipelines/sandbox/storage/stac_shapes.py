@@ -66,7 +66,7 @@ def landing_page(origin: str) -> dict[str, Any]:
         "stac_version": "1.0.0",
         "stac_extensions": [],
         "title": "UP42 Storage",
-        "description": "UP42 Storage STAC API",
+        "description": "What a local sandbox delivered; this is not UP42",
         "conformsTo": CONFORMANCE,
         "links": [
             link("self", f"{root}/"),
