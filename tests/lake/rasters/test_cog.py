@@ -14,8 +14,9 @@ from rio_cogeo.cogeo import cog_validate
 
 from up42_pipelines.errors import InvalidDelivery
 from up42_pipelines.lake import describe, ensure_cog
-from up42_pipelines.lake.rasters import cog
+from up42_pipelines.lake.rasters import cog, raster
 from up42_pipelines.lake.rasters.raster import closed_world
+from up42_pipelines.lake.rasters.source import RasterSource
 
 ROTATED = Affine(0.43, 0.25, 500_000, 0.25, -0.43, 5_800_000)
 NAMELESS_CRS = "+proj=tmerc +lat_0=1.5 +lon_0=13.2 +k=0.9999 +ellps=bessel +units=m"
@@ -252,6 +253,42 @@ def test_damaged_tiles_below_a_valid_header_are_found(tmp_path, cog_bytes):
     with pytest.raises(InvalidDelivery, match="cannot be read"):
         ensure_cog(source, tmp_path / "target.tif")
     assert not (tmp_path / "target.tif").exists()
+
+
+def test_damaged_overviews_are_found(make_raster, noise, tmp_path):
+    """The picture reads one of them; whoever zooms reads the others."""
+    source = tmp_path / "source.tif"
+    rasterio.shutil.copy(make_raster("a.tif", noise(1, 1100)), source, driver="COG", COMPRESS="ZSTD", BLOCKSIZE=256)
+    with rasterio.open(source) as dataset:
+        assert len(dataset.overviews(1)) == 3
+        at, size = (
+            int(dataset.get_tag_item(f"BLOCK_{what}_0_0", "TIFF", bidx=1, ovr=0)) for what in ("OFFSET", "SIZE")
+        )
+    content = source.read_bytes()
+    source.write_bytes(content[:at] + bytes(size) + content[at + size :])
+    assert raster.is_cog(source)
+    with pytest.raises(InvalidDelivery, match="cannot be read"):
+        ensure_cog(source, tmp_path / "target.tif")
+    assert not (tmp_path / "target.tif").exists()
+
+
+def test_a_file_of_several_images_is_refused(make_raster, noise, tmp_path):
+    """A COG has room for one; GDAL opens the first, and says nothing of the others."""
+    pages = make_raster("a.tif", noise(1, 100))
+    make_raster("a.tif", noise(1, 100), APPEND_SUBDATASET="YES")
+    parts = make_raster("a.ntf", noise(1, 100, "uint8", 250), driver="NITF", NUMI=2, bare=True)
+    for source in (pages, parts):
+        with pytest.raises(InvalidDelivery, match=f"{source.name} holds 2 images"):
+            ensure_cog(source, tmp_path / "target.tif")
+
+
+def test_masks_of_single_bands_are_not_lost(make_raster, noise, tmp_path):
+    path = make_raster("a.tif", noise(3, 100, "uint8", 250))
+    flags = {f"INTERNAL_MASK_FLAGS_{band}": "0" for band in (1, 2, 3)}
+    masks = noise(3, 100, "uint8", 2) * 255
+    mask = make_raster("a.tif.msk", masks, decorate=lambda dataset: dataset.update_tags(**flags))
+    with pytest.raises(InvalidDelivery, match="masks of single bands"):
+        ensure_cog(RasterSource(path=path, members=(mask,)), tmp_path / "target.tif")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.9, 0.999])

@@ -99,9 +99,9 @@ def ensure_cog(
     tables, descriptions, tags, CRS, geotransform, ground control points and RPCs are compared with the source's
     afterwards. A lossy JPEG is decoded once and stored without further loss.
 
-    Every pixel is decoded, which finds files that are cut off or damaged, with one gap: libtiff stops before a DEFLATE
-    tile's checksum, so damage that still inflates, or lies in uncompressed pixels, is only found by a checksum of the
-    file (`transfer`).
+    Every pixel is decoded, those of kept overviews too, which finds files that are cut off or damaged, with one gap:
+    libtiff stops before a DEFLATE tile's checksum, so damage that still inflates, or lies in uncompressed pixels, is
+    only found by a checksum of the file (`transfer`).
 
     Without `place_kept`, a raster whose bytes are kept stays where it is (`Landed.path`), and whoever called puts it
     there: a confined process cannot link files into its folder.
@@ -120,8 +120,7 @@ def ensure_cog(
     kept = info.is_cog and not source.members
     try:
         if kept:
-            with rasterio.Env(**_DECODING), open_raster(source) as dataset:
-                pixels = read_pixels(dataset, name=source.name)
+            pixels = _decoded(source)
             if place_kept:
                 keep_bytes(source.path, target)
         else:
@@ -147,6 +146,17 @@ def ensure_cog(
         valid_bbox=valid_bbox,
         notes=(_PLACEHOLDER_RPCS,) if has_placeholder_rpcs(source) else (),
     )
+
+
+def _decoded(source: RasterSource) -> Pixels:
+    """What the pixels of a COG tell; those of its overviews are only read."""
+    with rasterio.Env(**_DECODING):
+        with open_raster(source) as dataset:
+            pixels, levels = read_pixels(dataset, name=source.name), len(dataset.overviews(1))
+        for level in range(levels):
+            with open_raster(source, overview=level) as smaller:
+                read_pixels(smaller, name=source.name)
+    return pixels
 
 
 def convert(source: Path | RasterSource, target: Path, profile: Profile | None = None) -> None:

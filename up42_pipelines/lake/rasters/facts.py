@@ -48,6 +48,7 @@ def _facts(dataset: Any) -> dict[str, Any]:
         "colour interpretation": colorinterp,
         "colour tables": palettes,
         "the mask": has_mask(dataset),
+        "masks of single bands": [band for band, flags in enumerate(dataset.mask_flag_enums, 1) if not flags],
         "ground control points": [(point.row, point.col, point.x, point.y, point.z) for point in gcps],
         "the CRS of ground control points": gcps_crs.to_wkt() if gcps and gcps_crs else None,
         "RPCs": None if rpcs is None else rpcs.to_dict(),

@@ -54,14 +54,14 @@ def closed_world(*, siblings: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def open_raster(source: Path | RasterSource) -> Iterator[Any]:
-    """Open a GeoTIFF, NITF, JPEG 2000 or DIMAP for reading, as a rasterio dataset.
+def open_raster(source: Path | RasterSource, *, overview: int | None = None) -> Iterator[Any]:
+    """Open a GeoTIFF, NITF, JPEG 2000 or DIMAP for reading, or one of its overviews (0 the largest), with rasterio.
 
     The driver is named, because GDAL picks one by content otherwise, and then a VRT named `.tif` reads local files.
 
     Raises:
         InvalidDelivery: it is none of them, or not what `source.driver` says; its header is damaged, or claims what no
-            delivery has (see the limits above). Also when reading fails inside the block.
+            delivery has (see the limits above); it holds several images. Also when reading fails inside the block.
     """
     source = RasterSource.of(source)
     driver = raster_format(source.path)
@@ -77,7 +77,8 @@ def open_raster(source: Path | RasterSource) -> Iterator[Any]:
     alone = driver != "DIMAP" and not source.members
     with nullcontext(source.path.absolute()) if alone else gathered(source) as path, closed_world(siblings=not alone):
         try:
-            with rasterio.open(path, driver=driver, sharing=False) as dataset:
+            level = {} if overview is None else {"overview_level": overview}
+            with rasterio.open(path, driver=driver, sharing=False, **level) as dataset:
                 _check_claims(dataset, source)
                 yield dataset
         except GDAL_ERRORS as error:
@@ -168,6 +169,10 @@ def has_mask(dataset: Any) -> bool:
 
 def _check_claims(dataset: Any, source: RasterSource) -> None:
     width, height, count = dataset.width, dataset.height, dataset.count
+    if dataset.subdatasets:
+        raise InvalidDelivery(
+            f"{source.name} holds {len(dataset.subdatasets)} images, and a COG has room for one; split it by hand."
+        )
     if count > MAX_BANDS:
         raise InvalidDelivery(f"{source.name} claims {count} bands; at most {MAX_BANDS} are believed.")
     item_bytes = max(item_size(dtype) for dtype in dataset.dtypes)
