@@ -15,7 +15,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import BrokenBarrierError
@@ -32,6 +32,7 @@ from up42_pipelines.ordering.buyer import order_buyer
 from up42_pipelines.ordering.plan import Purpose, plan_order
 from up42_pipelines.ordering.purchase import OrderPurchase
 from up42_pipelines.purchasing.approval import Approvals
+from up42_pipelines.purchasing.attempt import Clock
 from up42_pipelines.purchasing.budget import Ceilings
 from up42_pipelines.purchasing.protocol import Timing
 
@@ -62,6 +63,7 @@ class Errand:
         pipeline: on whose behalf.
         partitions: one process for each; the same partition twice is the same purchase.
         month: ceiling per month, in credits.
+        ahead_s: how far the clocks of its processes are ahead of the real one.
         timing: delays that are not the usual ones.
         contested: whether they race for one purchase, and meet where it hurts most.
         dies: whether each process ends with its request that spends: sent, and the answer not read.
@@ -76,6 +78,7 @@ class Errand:
     pipeline: str
     partitions: list[str]
     month: float | None = None
+    ahead_s: float = 0.0
     timing: dict[str, float] = field(default_factory=dict)
     contested: bool = False
     dies: bool = False
@@ -214,6 +217,8 @@ def _buy(errand: Errand, partition: str, meeting: _Meeting, channel: Connection)
             run=f"run of {partition}",
             timing=Timing(**errand.timing),
         )
+        ahead = timedelta(seconds=errand.ahead_s)
+        buyer.clock = Clock(now=lambda: datetime.now(UTC) + ahead)
         meeting.start.wait(_LONGEST_S)
         bought = buyer.buy(purchase)
     except BudgetExceeded as error:

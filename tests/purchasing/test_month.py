@@ -11,12 +11,19 @@ PARTITIONS = [f"lisbon|2026-05-{day:02}" for day in range(1, 17)]
 FIT, LEFT = 7, 5
 """How many fit into the month, and the credits that are left then."""
 CEILING = FIT * PRICE + LEFT
+MID_MONTH = datetime(2026, 6, 15, 12, tzinfo=UTC)
+"""What the clocks of the processes show when they begin, so that no month ends meanwhile."""
 
 
 def test_a_month_holds_in_a_race_and_who_was_refused_buys_when_it_is_raised(slow_sandbox, tmp_path):
     lake = Lake(str(tmp_path / "lake"))
     errand = Errand(
-        **goods(slow_sandbox), lake=lake.url, pipeline="month-race", partitions=PARTITIONS, month=float(CEILING)
+        **goods(slow_sandbox),
+        lake=lake.url,
+        pipeline="month-race",
+        partitions=PARTITIONS,
+        month=float(CEILING),
+        ahead_s=(MID_MONTH - datetime.now(UTC)).total_seconds(),
     )
 
     def orders():
@@ -50,9 +57,8 @@ def test_a_month_holds_in_a_race_and_who_was_refused_buys_when_it_is_raised(slow
                 "asked": PRICE,
                 "left": LEFT,
             }
-            month = f"{datetime.now(UTC):%Y-%m}"
             assert f"for partition {partition} would cost {PRICE} credits" in outcome["said"]
-            assert f"the ceiling per month ({month}, {CEILING} credits) has {LEFT} left" in outcome["said"]
+            assert f"the ceiling per month (2026-06, {CEILING} credits) has {LEFT} left" in outcome["said"]
 
         outcomes = crowd.send(replace(errand, month=float(len(PARTITIONS) * PRICE)))
     assert {one: outcome["bought"] for one, outcome in zip(PARTITIONS, outcomes, strict=True)} == {
