@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,5 +53,11 @@ def upsample(layers: Sequence[Layer], options: Mapping[str, Any], grid: Grid) ->
 
 
 def move(layers: Sequence[Layer], options: Mapping[str, Any], grid: Grid) -> Layer:  # noqa: ARG001
-    """Resample the first layer onto the grid of the result."""
+    """Resample the layer onto the grid of the result."""
     return layers[0].onto(grid)
+
+
+def coregister(layers: Sequence[Layer], options: Mapping[str, Any], grid: Grid) -> Layer:  # noqa: ARG001
+    """Resample the source onto the grid of the reference, where that has data."""
+    source, reference = layers[0].onto(grid), layers[1]
+    return replace(source, valid=source.valid & reference.valid)

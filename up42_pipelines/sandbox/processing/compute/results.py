@@ -242,7 +242,7 @@ _PROCESSES: Mapping[str, _RasterProcess | _VectorProcess] = {
     "upsampling-ns": _UPSAMPLING,
     "upsampling-ns-sentinel": _UPSAMPLING,
     "orthorectification-intermap": _RasterProcess(colour.move, _upright_grid, (("item", _raster),)),
-    "coregistration-simularity": _RasterProcess(colour.move, _reference_grid, _PAIR),
+    "coregistration-simularity": _RasterProcess(colour.coregister, _reference_grid, _PAIR),
     "detection-change-simularity": _VectorProcess(change.detect_change, _PAIR),
     **{name: _VectorProcess(functools.partial(detection.detect, target)) for name, target in detection.TARGETS.items()},
 }
