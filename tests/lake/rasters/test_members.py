@@ -41,9 +41,11 @@ def refused(worker, source, tmp_path, reason):
         assert not target.exists()
 
 
-def test_a_dimap_of_one_tile(raster_worker, make_raster, make_dimap, noise, tmp_path):
+@pytest.mark.parametrize("root", ["Dimap_Document", "PHR_DIMAP_Document"])
+def test_a_dimap_of_one_tile(raster_worker, make_raster, make_dimap, noise, tmp_path, root):
     tile = make_raster("package/IMAGERY.TIF", noise(1, 100))
     source = make_dimap("IMAGERY.TIF", (tile,), width=50, height=100)
+    source.path.write_text(source.path.read_text().replace("Dimap_Document", root))
     landed = raster_worker.land(source, tmp_path / "cog.tif")
     assert (landed.source_driver, landed.kept) == ("DIMAP", False)
     with rasterio.open(landed.path) as after:

@@ -26,10 +26,10 @@ from up42_pipelines.lake.products.documents import local_name, read_bytes, read_
 from up42_pipelines.lake.products.image_size import image_size
 from up42_pipelines.lake.products.merging import merge_facts
 from up42_pipelines.lake.products.records import Member, Problem, Product, ProductRaster
+from up42_pipelines.lake.rasters.members import DIMAP_ROOTS
 from up42_pipelines.lake.rasters.source import RasterSource
 
-_ROOTS = ("Dimap_Document", "PHR_DIMAP_Document")
-_SIGNS = tuple(f"<{root}".encode() for root in _ROOTS)
+_SIGNS = tuple(f"<{root}".encode() for root in DIMAP_ROOTS)
 _TILE_FORMATS = ("GTiff", "JP2OpenJPEG")
 # SPECTRAL_PROCESSING, in the words of the user guides of Pléiades, SPOT 6/7 and Pléiades Neo.
 _KEYS = {"P": "pan", "PAN": "pan", "MS": "ms", "PMS": "pms", "MS-FS": "ms-fs", "PMS-FS": "pms-fs"}
@@ -53,7 +53,7 @@ def recognise_dimap(delivery: Delivery, free: frozenset[PurePosixPath]) -> list[
         InvalidDelivery: a DIMAP document is damaged or hostile XML.
     """
     roots = {member.name: read_xml(member) for member in delivery.members if member.name in free and _is_dimap(member)}
-    roots = {name: root for name, root in roots.items() if root.tag in _ROOTS}
+    roots = {name: root for name, root in roots.items() if root.tag in DIMAP_ROOTS}
     datasets = {
         name: _dataset(delivery, member, root)
         for name, root in roots.items()

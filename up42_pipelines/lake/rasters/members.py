@@ -20,7 +20,7 @@ from up42_pipelines.lake.rasters.source import RasterSource
 _WORLD_FILES = frozenset({".tfw", ".j2w", ".wld"})
 _MAX_WORLD_FILE_BYTES = 1000  # six numbers
 _MAX_XML_BYTES = 64 << 20
-_DIMAP_ROOT = "Dimap_Document"
+DIMAP_ROOTS = ("Dimap_Document", "PHR_DIMAP_Document")  # the second of the first Pléiades products
 
 
 @contextmanager
@@ -100,4 +100,4 @@ def _document(file: Path) -> Element | None:
         element = parse(file, forbid_dtd=True).getroot()
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise InvalidDelivery(f"{file.name} cannot be read as XML: {error!s:.200}.") from error
-    return element if element is not None and element.tag == _DIMAP_ROOT else None
+    return element if element is not None and element.tag in DIMAP_ROOTS else None
