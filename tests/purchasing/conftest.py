@@ -273,3 +273,23 @@ def new_world() -> type[World]:
 @pytest.fixture(scope="session")
 def fate() -> type[Fate]:
     return Fate
+
+
+@pytest.fixture
+def buy(world):
+    """`buy(**options)`: somebody buys `key`; options of `World.wanted` and, in `by`, of `World.buyer`."""
+
+    def buy(*, by=None, at=lambda _: None, **options):
+        return world.buyer(at=at, **(by or {})).buy(world.wanted(at=at, **options))
+
+    return buy
+
+
+@pytest.fixture
+def intent(world):
+    return lambda key="key": world.book.read(key)[1]
+
+
+@pytest.fixture
+def entries(world):
+    return lambda: world.ledger().sheet().entries

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from tests.purchasing.moments import Gone, Interrupted
 from up42_pipelines.errors import AnswerLost, LakeError, OrderRefused, ServerProblem, Up42Error
 from up42_pipelines.purchasing.budget import Ceilings, EntryState
 from up42_pipelines.purchasing.intents import State
@@ -43,14 +44,6 @@ MOMENTS = st.sampled_from(
 
 FATES = st.tuples(st.sampled_from(["fine", "lost", "503", "never", "refused"]), st.integers(0, 4))
 """What becomes of a POST, and how late."""
-
-
-class Gone(BaseException):
-    """The process was killed: nothing it does from now on has an effect."""
-
-
-class Interrupted(BaseException):
-    """Somebody ended the run; the process tidies up."""
 
 
 class Actor:
