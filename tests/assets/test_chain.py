@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import pystac
 import pytest
+import requests
 import rioxarray
 from rio_cogeo.cogeo import cog_validate
 
@@ -108,6 +109,20 @@ class TestBeforeDelivery:
         assert {e.step_key for e in result.all_events if e.is_step_skipped} == {"cogs"}
         assert len(graph.orders()) == 1
         assert "Waiting for UP42: skipped" in capsys.readouterr().err
+
+    def test_an_order_that_up42_does_not_list_yet_makes_no_empty_day(self, make_graph, slow_sandbox, capsys):
+        graph, faults = make_graph(slow_sandbox), f"{slow_sandbox.url}/sandbox/faults"
+        lag = {"kind": "list_lag", "seconds": 3600, "times": None}
+        requests.post(faults, json={"faults": [lag]}, timeout=10).raise_for_status()
+        try:
+            result = graph.run(DAY)
+        finally:
+            requests.delete(faults, timeout=10).raise_for_status()
+        assert result.success
+        assert len(graph.orders()) == 1
+        assert not graph.is_materialized("stac_items", DAY)
+        assert {e.step_key for e in result.all_events if e.is_step_skipped} == {"cogs"}
+        assert "UP42 lists no order of this partition (yet): skipped" in capsys.readouterr().err
 
     def test_ordering_again_adopts(self, make_graph, slow_sandbox):
         graph = make_graph(slow_sandbox)

@@ -13,6 +13,7 @@ from up42_pipelines.api.storage import Storage
 from up42_pipelines.assets.pipeline import Pipeline
 from up42_pipelines.assets.previews import map_picture
 from up42_pipelines.failures import explained
+from up42_pipelines.io_managers import stored_items
 from up42_pipelines.lake import Lake, read_item
 from up42_pipelines.ordering.archives import archive_item, is_area
 from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_of, digest
@@ -57,6 +58,7 @@ def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
                 delivery, of_order = _delivered(pipeline, client.storage, store, order)
                 deliveries.append((order, delivery))
                 items += of_order
+            ordered = stored_items(store, pipeline.key("orders"), context.partition_key)
         for order, delivery in deliveries:
             context.log.info(f"order {order.id}: {delivery.state}. {delivery.reason}")
         failed = {order.id: delivery.reason for order, delivery in deliveries if delivery.state is DeliveryState.FAILED}
@@ -72,6 +74,10 @@ def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             )
         if deliveries and not items:
             context.log.info("Waiting for UP42: skipped. The order status sensor continues when data arrives.")
+            return
+        if not deliveries and (ordered is None or len(ordered)):
+            # Only a day on which nothing was to be ordered is complete without orders.
+            context.log.warning("UP42 lists no order of this partition (yet): skipped. Materialize `orders` first.")
             return
         yield dg.MaterializeResult(
             value=pystac.ItemCollection(items, extra_fields={ORDERED_AREAS: _areas(deliveries)}),
