@@ -115,15 +115,23 @@ def _jobs_of(processing: ProcessingPipeline, steps: list[Step]) -> dg.AssetSelec
 def _automation(step: Step, *, start_on_delivery: bool) -> dg.AutomationCondition[Any] | None:
     """When a step's jobs are bought without a run that asks for it.
 
-    Only what changed upstream counts, not that it was materialized again: `eager` would start at every repetition.
+    Only what changed upstream counts, not that it was materialized again: `eager` would start at every repetition. A
+    change that comes while a run is on its way is not handled by that run: it has read what there was before. So it
+    is not reset by it, as `since_last_handled` would.
     """
-    changed = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
-    if step.of is None:
-        wanted = changed.since_last_handled() if start_on_delivery else None
-    elif step.reference_days is not None:
-        wanted = changed.since_last_handled() & dg.AutomationCondition.missing()
-        if step.reference_days == 1:  # else the days between are upstream too, and need not be there
-            wanted &= ~dg.AutomationCondition.any_deps_missing()
+    condition = dg.AutomationCondition
+    changed = condition.any_deps_match(condition.data_version_changed())
+    handled = (condition.newly_requested() & ~changed) | condition.initial_evaluation()
+    wanted: dg.AutomationCondition[Any]
+    if step.of is None and start_on_delivery:
+        wanted = changed.since(handled)
+    elif step.of is not None and step.reference_days is not None:
+        # The run that lands its items buys its jobs: after that only what it is compared with is waited for.
+        wanted = changed.since(handled | condition.newly_updated())
+        if step.reference_days == 1:
+            wanted &= ~condition.any_deps_missing()
+        else:  # the days between are upstream too: they need not be there, and each would start it once more
+            wanted &= condition.missing()
     else:
-        wanted = None  # the run that lands its items buys its jobs
-    return None if wanted is None else wanted & ~dg.AutomationCondition.in_progress()
+        return None
+    return wanted & ~condition.in_progress()

@@ -160,7 +160,38 @@ def test_a_reference_that_comes_after_its_source_starts_the_comparison(work):
     assert automation.requested() == {"change": {DAY}}
     automation.lands(work.pipeline.key("change", "processing_jobs"), DAY, "job")
     assert automation.requested() == {}
+
+
+def test_more_of_a_reference_starts_the_comparison_again(work):
+    """Of a delivery in parts, the part with which some of the items are compared may come last."""
+    automation, sharpened = Automation(work), work.pipeline.key("pansharpen", "processed_cogs")
+    for key, partition in (
+        (sharpened, BEFORE),
+        (sharpened, DAY),
+        (work.pipeline.key("change", "processing_jobs"), DAY),
+    ):
+        automation.lands(key, partition, "a")
+    assert automation.requested() == {}  # the run that landed the items has bought their jobs
     automation.lands(sharpened, BEFORE, "b")
+    assert automation.requested() == {"change": {DAY}}
+    automation.lands(sharpened, BEFORE, "b")
+    assert automation.requested() == {}
+
+
+def test_what_lands_while_a_run_is_buying_is_bought_after_it(works):
+    """The run has read what there was before, and its end must not make that look handled."""
+    work = works.workflow(*STEPS, start_on_delivery=True)
+    automation, cogs = Automation(work), work.pipeline.source.key("cogs")
+    automation.lands(cogs, DAY, "a")
+    assert automation.requested() == {"pansharpen": {DAY}}
+    job = work.defs.get_repository_def().get_job(work.pipeline.start_job)
+    tags = {"dagster/partition": DAY}
+    run = work.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    automation.lands(cogs, DAY, "b")
+    assert automation.requested() == {}
+    automation.lands(work.pipeline.key("pansharpen", "processing_jobs"), DAY, "job")
+    work.instance.report_run_canceled(run)
+    assert automation.requested() == {"pansharpen": {DAY}}
     assert automation.requested() == {}
 
 
