@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +13,7 @@ import shapely
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from rasterio.warp import transform_bounds
 from shapely.geometry import shape
 
 from up42_pipelines.demo.report import cogs_of, features_of
@@ -50,7 +52,7 @@ def save_overview(standings: Sequence[Standing], path: Path, *, columns: int) ->
 def save_steps_overview(lake: Lake, standings: Sequence[Standing], steps: Sequence[StepStanding], path: Path) -> None:
     """Write a PNG with a row per partition: what was delivered, and what each step made of it.
 
-    Detections are drawn over the image that the partition's row begins with.
+    Detections are drawn over what was delivered.
     """
     names = list(dict.fromkeys(one.step for one in steps))
     by_place = {(one.key, one.step): one for one in steps}
@@ -81,13 +83,22 @@ def _show(cell: Axes, standing: Standing | StepStanding, *, title: str) -> None:
     cell.text(0.5, -0.04, caption, transform=cell.transAxes, ha="center", va="top", fontsize=8, color="dimgray")
 
 
-def _picture(cogs: Sequence[tuple[pystac.Item, pystac.Asset]]) -> np.ndarray:
-    """Of each item the COG with most bands, from west to east; shape (y, x, 3), 0 to 1."""
+def _richest(cogs: Sequence[tuple[pystac.Item, pystac.Asset]]) -> list[pystac.Asset]:
+    """Of each item the COG with most bands, from west to east."""
     richest: dict[str, tuple[pystac.Item, pystac.Asset]] = {}
     for item, asset in sorted(cogs, key=lambda cog: len(cog[1].extra_fields.get("bands", ()))):
         richest[item.id] = item, asset
-    shown = sorted(richest.values(), key=lambda cog: cog[0].bbox or [])[:_MOST_PICTURES]
-    images = [imread(BytesIO(quicklook_png(Path(asset.href)))) for _, asset in shown]
+    return [asset for _, asset in sorted(richest.values(), key=lambda cog: cog[0].bbox or [])]
+
+
+def _image(asset: pystac.Asset) -> np.ndarray:
+    """A small picture, shape (y, x, 3), 0 to 1."""
+    return imread(BytesIO(quicklook_png(Path(asset.href))))
+
+
+def _picture(cogs: Sequence[tuple[pystac.Item, pystac.Asset]]) -> np.ndarray:
+    """Small pictures of the first items side by side, shape (y, x, 3), 0 to 1."""
+    images = [_image(asset) for asset in _richest(cogs)[:_MOST_PICTURES]]
     height = max(len(image) for image in images)
     return np.hstack([_framed(image, height) for image in images])
 
@@ -100,10 +111,13 @@ def _framed(image: np.ndarray, height: int) -> np.ndarray:
 
 
 def _draw(cell: Axes, lake: Lake, source: Standing, standing: StepStanding) -> None:
-    """The outlines of detections."""
+    """The outlines of detections, over what was delivered."""
     cell.set_title(standing.step, fontsize=9)
     cell.set_axis_off()
-    cell.set_aspect("equal")
+    for asset in _richest(cogs_of(source)):
+        bounds = transform_bounds(asset.extra_fields["proj:code"], "EPSG:4326", *asset.extra_fields["proj:bbox"])
+        west, south, east, north = bounds
+        cell.imshow(_image(asset), extent=(west, east, south, north), alpha=0.5)
     geometries = [
         geometry for _, asset in features_of(standing) for geometry in read_features(lake, asset.href, _MOST_FEATURES)
     ]
@@ -111,9 +125,8 @@ def _draw(cell: Axes, lake: Lake, source: Standing, standing: StepStanding) -> N
         for part in shapely.get_parts(geometry):
             line = shapely.get_exterior_ring(part) if part.geom_type == "Polygon" else part
             xs, ys = shapely.get_coordinates(line).T
-            cell.plot(xs, ys, color="#d1242f", linewidth=0.6, marker="." if part.geom_type == "Point" else "")
-    for item in source.items:
-        xs, ys = shapely.get_coordinates(shape(item.geometry or {})).T
-        cell.plot(xs, ys, color="#9aa0a6", linewidth=0.8)
+            cell.plot(xs, ys, color="#d1242f", linewidth=0.8, marker="." if part.geom_type == "Point" else "")
+    west, south, east, north = shapely.total_bounds([shape(item.geometry or {}) for item in source.items])
+    cell.set(xlim=(west, east), ylim=(south, north), aspect=1 / math.cos(math.radians((south + north) / 2)))
     caption = f"{len(geometries)} features, {standing.credits:g} credits"
     cell.text(0.5, -0.04, caption, transform=cell.transAxes, ha="center", va="top", fontsize=8, color="dimgray")

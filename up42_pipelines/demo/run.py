@@ -63,7 +63,7 @@ SHOWS = {
     "processing": Show(
         pipeline="bundle_archive",
         seed=6686,
-        longest_s=900.0,
+        longest_s=1800.0,
         workflow=("assets_defs.enhanced_imagery", "enhanced_imagery"),
         settings={"UP42_PROCESS_ON_DELIVERY": "1"},
     ),
