@@ -32,3 +32,10 @@ def test_numbers_of_other_kinds_are_spread():
     read = decode(np.linspace(-300, 700, 1000, dtype=np.float64)[None, None])
     assert (read.min(), read.max()) == (0, pytest.approx(0.408, abs=0.01))
     assert np.isfinite(decode(np.array([[[np.nan, 1, 2, 3]]]))).all()
+
+
+def test_what_is_no_data_spreads_nothing():
+    heights = np.linspace(100, 200, 100)[None, None]
+    holes = np.concatenate([heights, np.full((1, 1, 40), -9999), np.full((1, 1, 9), np.nan)], axis=2)
+    assert np.array_equal(decode(holes, holes[0] > 0)[..., :100], decode(heights))
+    assert not decode(np.full((1, 2, 2), -9999.0), np.zeros((2, 2), bool)).any()

@@ -27,12 +27,18 @@ def encode(reflectance: Floats, valid: NDArray[np.bool_], dtype: str) -> NDArray
     return np.where(valid, numbers, numbers.dtype.type(0))
 
 
-def decode(numbers: NDArray[Any]) -> Floats:
-    """Read numbers of either kind as reflectance; of any other, what most of them span is taken for 0 to 0.4."""
+def decode(numbers: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> Floats:
+    """Read numbers of either kind as reflectance; of any other, what most of the valid ones span is taken for 0 to 0.4.
+
+    Args:
+        numbers: (band, y, x).
+        valid: where there are data, (y, x); None for everywhere.
+    """
     if numbers.dtype == np.uint8:
         return np.asarray(_BRIGHTEST * (numbers / np.float32(255)) ** (1 / _GAMMA), np.float32)
     if numbers.dtype == np.uint16:
         return np.asarray(np.clip(numbers / np.float32(10_000), 0, 1), np.float32)
-    values = np.nan_to_num(numbers.astype(np.float32))
-    low, high = np.percentile(values, (2, 98))
-    return np.asarray(0.4 * np.clip((values - low) / max(high - low, 1e-9), 0, 2.5), np.float32)
+    values = numbers.astype(np.float32)
+    known = values[np.isfinite(values) & (True if valid is None else valid)]
+    low, high = np.percentile(known, (2, 98)) if known.size else (0, 0)
+    return np.asarray(np.nan_to_num(0.4 * np.clip((values - low) / max(high - low, 1e-9), 0, 2.5)), np.float32)

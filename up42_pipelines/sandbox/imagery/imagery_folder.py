@@ -186,7 +186,7 @@ def layer(content: Mapping[str, Any], file: Mapping[str, Any], sources: Path) ->
         ) as warped,
     ):
         pixels, valid = warped.read(), warped.dataset_mask() > 0
-    reflectance = encoding.decode(np.abs(pixels) if np.iscomplexobj(pixels) else pixels)
+    reflectance = encoding.decode(np.abs(pixels) if np.iscomplexobj(pixels) else pixels, valid)
     return Layer(grid, tuple(file["bands"]), reflectance, valid)
 
 
