@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from shapely.geometry import box, mapping, shape
 
+from tests.ordering.faults import AREA
 from up42_pipelines.api import Order, OrderInput
 from up42_pipelines.errors import ApprovalRequired, OrderContradicted
 from up42_pipelines.lake import Lake
@@ -20,22 +21,9 @@ from up42_pipelines.purchasing.budget import Ceilings, EntryState
 from up42_pipelines.purchasing.intents import State
 from up42_pipelines.purchasing.protocol import Timing
 
-AREA = box(-9.15, 38.71, -9.14, 38.72)
 LARGER = box(-9.15, 38.71, -9.13, 38.72)
 PARTITION = "lisbon|2026-05-01"
 SOON = Timing(lease_s=2, start_s=1, settling_s=0.5, skew_s=0.1, gap_s=0.05, poll_s=0.05)
-
-
-@pytest.fixture(scope="module")
-def client(slow_sandbox):
-    client = slow_sandbox.client()
-    yield client
-    client.transport.close()
-
-
-@pytest.fixture(scope="module")
-def product(client):
-    return client.catalog.collection("sandbox-optical").data_product("analytic").id
 
 
 @pytest.fixture(scope="module")
