@@ -1,6 +1,6 @@
 """`processed_items`: the results that a partition's jobs have made so far. Skips while there are none."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import pystac
 
 from up42_pipelines.api import Job, Up42Client
 from up42_pipelines.assets.workflow import ProcessingPipeline
-from up42_pipelines.errors import ResultsMissing
+from up42_pipelines.errors import NotFound, ResultsMissing
 from up42_pipelines.failures import explained
 from up42_pipelines.io_managers import stored_items
 from up42_pipelines.ordering.delivery import digest
@@ -17,6 +17,7 @@ from up42_pipelines.processing.listing import jobs_of
 from up42_pipelines.processing.outcome import JobState, current, outcome_of
 from up42_pipelines.processing.provenance import told_of_job
 from up42_pipelines.processing.results import result_items
+from up42_pipelines.processing.watching import GONE
 from up42_pipelines.processing.workflow import Step
 from up42_pipelines.resources import LakeResource, Up42Resource
 
@@ -70,8 +71,8 @@ class Collected:
 def processed_items_asset(processing: ProcessingPipeline, step: Step) -> dg.AssetsDefinition:
     """The asset that lists the STAC items that the jobs of a step have left in UP42's storage.
 
-    The jobs are read from UP42 by their titles, not from the upstream value: a run that died after buying one loses
-    nothing. Its value is a STAC ItemCollection with UP42's hrefs; each item tells the job that made it. A job that
+    The jobs are read from UP42 by their titles, not from the upstream value alone: a run that died after buying one
+    loses nothing. Its value is a STAC ItemCollection with UP42's hrefs; each item tells the job that made it. A job that
     failed, or whose results are gone, fails the check and does not keep the results of the others back; only when
     nothing else is left does the partition fail. While UP42 is working the asset skips: the run succeeds, downstream
     is skipped, and the sensor comes back later.
@@ -98,8 +99,11 @@ def processed_items_asset(processing: ProcessingPipeline, step: Step) -> dg.Asse
         with explained(f"Reading the results of {step.name} for {partition}"):
             client = up42.client
             jobs = [job for job, _ in jobs_of(client.processing, processing.workflow, step, partition)]
-            collected = [_collected(client, processing, job) for job in current(jobs, step.template)]
             bought = stored_items(lake.lake, processing.key(step.name, "processing_jobs"), partition)
+            unlisted = {item.id for item in bought or ()} - {job.id for job in jobs}
+            found, gone = _looked_up(client, sorted(unlisted))
+            collected = [_collected(client, processing, job) for job in current([*jobs, *found], step.template)]
+            collected += [_gone(job_id, step) for job_id in gone]
         for one in collected:
             log = context.log.info if one.state in (JobState.SUCCEEDED, JobState.WAITING) else context.log.warning
             log(f"job {one.job.id}: {one.state}. {one.explanation}")
@@ -137,6 +141,24 @@ def processed_items_asset(processing: ProcessingPipeline, step: Step) -> dg.Asse
         )
 
     return processed_items
+
+
+def _looked_up(client: Up42Client, job_ids: Iterable[str]) -> tuple[list[Job], list[str]]:
+    """Jobs that the list does not show (yet), and the ids of those that UP42 does not know."""
+    found, gone = [], []
+    for job_id in job_ids:
+        try:
+            found.append(client.processing.job(job_id))
+        except NotFound:
+            gone.append(job_id)
+    return found, gone
+
+
+def _gone(job_id: str, step: Step) -> Collected:
+    job = Job(id=job_id, process_id=step.template.process_id, status=GONE)
+    reason = "It was bought, and UP42 does not know it any more."
+    remedy = "Ask UP42's support about it; to buy it again, raise the generation."
+    return Collected(job=job, state=JobState.FAILED, reason=reason, remedy=remedy)
 
 
 def _collected(client: Up42Client, processing: ProcessingPipeline, job: Job) -> Collected:

@@ -115,6 +115,22 @@ def test_a_result_collection_that_is_not_there_names_the_job(work, works, explai
     assert len(work.jobs()) == 1
 
 
+def test_a_job_that_up42_does_not_know_any_more_is_told(work, works, explain, check):
+    """The sensor gives it up and asks for the run; that must not look as if nothing had been bought."""
+    bought(work)
+    folder = ("assets", *work.pipeline.key("buildings", "processing_jobs").path, *DAY.split("|"))
+    document = works.lake.read_json(*folder[:-1], f"{folder[-1]}.json")
+    lost = "11111111-2222-4333-8444-555555555555"
+    document["features"].append(document["features"][0] | {"id": lost})
+    works.lake.write_json(document, *folder[:-1], f"{folder[-1]}.json")
+    result = work.collect("buildings", DAY)
+    passed, told = check(result, "no_job_failed")
+    assert result.success
+    assert not passed
+    assert "UP42 does not know it any more" in told["failed_jobs"][lost]
+    assert len(work.items("buildings", DAY)) == 1
+
+
 def test_a_failed_job_is_bought_again_only_by_a_higher_generation(work, works, check):
     works.fates("failed")
     first = bought(work)
