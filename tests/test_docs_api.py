@@ -71,6 +71,14 @@ def test_each_line_names_a_function_and_a_test_that_calls_it(path, method, evide
         assert re.search(rf"\b{parts[-1]}\b", source), f"{test} never calls {parts[-1]}"
 
 
+def test_every_function_of_the_client_is_named():
+    client = Up42Client(Credentials(username="u", password="p"), Hosts.of(api_url="http://127.0.0.1:9"))
+    parts = {name: part for name, part in vars(client).items() if not name.startswith("_") and name != "transport"}
+    parts["storage.assets"] = client.storage.assets
+    names = {f"{part}.{name}" for part, owner in parts.items() for name in vars(type(owner)) if name[0] != "_"}
+    assert {name for name in names if f"`client.{name}`" not in OFFERED} == set()
+
+
 def test_every_endpoint_of_the_contract_is_offered_or_refused():
     if not CONTRACT.is_file():
         pytest.skip("the contract is not beside this checkout")

@@ -209,6 +209,7 @@ class TestMetadata:
         [
             ({"title": "T"}, {"title": "T", "tags": ["old"]}, True),
             ({"tags": ("a",)}, {"title": "Old", "tags": ["a"]}, True),
+            ({"tags": "harbour"}, {"title": "Old", "tags": ["harbour"]}, True),
             ({"title": None}, {"title": None, "tags": ["old"]}, True),
             ({"tags": None}, {"title": "Old", "tags": None}, True),
             ({"tags": []}, {"title": "Old", "tags": []}, True),

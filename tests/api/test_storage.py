@@ -80,6 +80,7 @@ class TestItems:
         assert item.properties["up42-order:id"] == delivered.whole
         assert shape(item.geometry).intersects(AREA)
         assert any("data" in (asset.roles or []) for asset in item.assets.values())
+        assert [one.id for one in storage.items_of_collection(item.collection_id)] == [item.id]
 
     def test_of_an_order_in_parts(self, storage, delivered):
         items = storage.items_of_order(delivered.parts)
@@ -90,6 +91,7 @@ class TestItems:
     def test_of_nothing(self, storage):
         assert storage.items_of_order(NOBODY) == []
         assert storage.items_of_job(NOBODY) == []
+        assert storage.items_of_collection(NOBODY) == []
 
     def test_name_the_asset_they_were_made_of(self, storage, delivered):
         made_of = {item.properties["up42-system:asset_id"] for item in storage.items_of_order(delivered.parts)}
@@ -305,6 +307,7 @@ class TestUpdateItem:
             ({"title": "T"}, {"up42-user:title": "T"}),
             ({"title": None}, {"up42-user:title": None}),
             ({"tags": ("a", "b")}, {"up42-user:tags": ["a", "b"]}),
+            ({"tags": "harbour"}, {"up42-user:tags": ["harbour"]}),
             ({"tags": []}, {"up42-user:tags": []}),
             ({"tags": None}, {"up42-user:tags": None}),
             ({"title": "T", "tags": None}, {"up42-user:title": "T", "up42-user:tags": None}),

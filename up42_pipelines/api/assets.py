@@ -177,7 +177,7 @@ class Assets:
             "title": known.title if title is UNCHANGED and known else title,
             "tags": known.tags if tags is UNCHANGED and known else tags,
         }
-        body["tags"] = None if body["tags"] is None else list(body["tags"])
+        body["tags"] = None if body["tags"] is None else several(body["tags"])
         path = f"{ASSETS_PATH}{self._id(asset_id)}/metadata"
         return StoredAsset.parse(self._transport.json("POST", path, json=body))
 

@@ -14,6 +14,7 @@ import pystac_client
 
 from up42_pipelines.api.assets import Assets
 from up42_pipelines.api.orders import UNCHANGED
+from up42_pipelines.api.paging import several
 from up42_pipelines.api.stac_io import open_stac
 from up42_pipelines.api.transport import Transport
 from up42_pipelines.errors import IncompleteDeletion, NotFound, UnexpectedAnswer
@@ -98,7 +99,7 @@ class Storage:
     ) -> pystac.Item:
         """Change an item's title or tags; None clears, what is not given stays as it is. The new item is returned."""
         changes: dict[str, Any] = {} if title is UNCHANGED else {"up42-user:title": title}
-        changes |= {} if tags is UNCHANGED else {"up42-user:tags": None if tags is None else list(tags)}
+        changes |= {} if tags is UNCHANGED else {"up42-user:tags": None if tags is None else several(tags)}
         path = f"{_collection_path(item.collection_id)}/items/{quote(item.id, safe='')}"
         return self._item(self._transport.json("PATCH", path, json=changes))
 
