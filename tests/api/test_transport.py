@@ -1,5 +1,7 @@
 """The one way to UP42: what is tried again, what never, and which failures mean what."""
 
+import contextlib
+import socket
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -153,6 +155,25 @@ class TestErrors:
         with pytest.raises(Unreachable, match="nothing was sent"):
             transport.send("GET", "/x")
 
+    def test_a_connection_that_is_never_made(self, script):
+        """A host that is gone answers nothing, not even that it refuses."""
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as others:
+            for _ in range(4):  # until its queue is full
+                other = others.enter_context(socket.socket())
+                other.setblocking(False)
+                other.connect_ex(listener.getsockname())
+            transport = Transport(
+                Hosts.of(api_url=f"http://127.0.0.1:{listener.getsockname()[1]}", auth_url=script.url),
+                Credentials(username="a", password="b"),
+                patience=Patience(connect_s=0.1, read_s=5, retries=0),
+            )
+            begun = time.monotonic()
+            for once in (True, False):
+                with pytest.raises(Unreachable, match="nothing was sent"):
+                    transport.send("POST", "/orders", json={}, once=once)
+            assert time.monotonic() - begun < 5
+            transport.close()
+
     @pytest.mark.parametrize(
         "target", ["orders", "search?token=2", "ftp://127.0.0.1/x", "http://", "", "x?u=http://a/b", "http://[::1"]
     )
@@ -185,6 +206,12 @@ class TestErrors:
         script.on("/y", OK)
         assert transport.json("GET", "/x") == {"fine": True}
         assert "Authorization" not in script.requests("/y")[0]["headers"]
+
+    def test_nothing_is_remembered_between_requests(self, script, transport):
+        script.on("/x", (200, {}, {"Set-Cookie": "session=1"}))
+        transport.send("GET", "/x")
+        transport.send("GET", "/x")
+        assert "Cookie" not in script.requests("/x")[1]["headers"]
 
     @pytest.mark.parametrize("answer", ["drop", "hang", "cut"])
     def test_no_answer_to_a_call_that_spends_is_told_apart(self, script, transport, answer):
