@@ -151,6 +151,16 @@ def test_reversible_jpeg_2000(make_raster, noise, tmp_path):
     np.testing.assert_array_equal(facts(landed.path)["pixels"], pixels)
 
 
+@pytest.mark.parametrize("image_compression", ["NC", "C3", "C8"])
+def test_nitf_in_a_utm_zone(raster_worker, make_raster, noise, tmp_path, image_compression):
+    """NITF gives the zone and no name; the COG has the name too."""
+    plain, source = make_raster("a.tif", noise(3, 300, "uint8", 250)), tmp_path / "a.ntf"
+    rasterio.shutil.copy(plain, source, driver="NITF", IC=image_compression)
+    landed = raster_worker.land(source, tmp_path / "cog.tif")
+    assert (landed.source_driver, landed.info.crs_code) == ("NITF", "EPSG:32633")
+    np.testing.assert_array_equal(facts(landed.path)["pixels"], facts(source)["pixels"])
+
+
 def test_palette_keeps_its_classes_in_overviews(make_raster, noise, tmp_path):
     def decorate(dataset):
         dataset.write_colormap(1, {1: (0, 0, 0, 255), 3: (100, 100, 100, 255), 6: (200, 200, 200, 255)})
@@ -314,7 +324,7 @@ def test_cut_off_jpeg_2000_is_found(make_raster, noise, tmp_path, share):
         ensure_cog(source, tmp_path / "target.tif")
 
 
-@pytest.mark.parametrize("spoil", ["pixels", "tags", "rpcs", "layout"])
+@pytest.mark.parametrize("spoil", ["pixels", "tags", "rpcs", "crs", "layout"])
 def test_a_conversion_that_changes_something_is_refused(make_raster, noise, tmp_path, monkeypatch, spoil):
     """GDAL did what it should so far; this is for the day when it does not."""
     real = rasterio.shutil.copy
@@ -329,13 +339,17 @@ def test_a_conversion_that_changes_something_is_refused(make_raster, noise, tmp_
                     dataset.write(dataset.read() + 1)
                 elif spoil == "rpcs":
                     dataset.rpcs = RPCS
+                elif spoil == "crs":
+                    dataset.crs = CRS.from_epsg(25833)
                 else:
                     dataset.update_tags(1, NEW="1")
 
     monkeypatch.setattr(rasterio.shutil, "copy", wrong)
     if spoil != "layout":
         monkeypatch.setattr(cog, "is_cog", lambda _: True)
-    with pytest.raises(InvalidDelivery, match=r"changed pixels|changed band tags|changed RPCs|no valid COG"):
+    with pytest.raises(
+        InvalidDelivery, match=r"changed pixels|changed band tags|changed RPCs|changed the CRS|no valid COG"
+    ):
         ensure_cog(make_raster("a.tif", noise()), tmp_path / "cog.tif")
     assert not (tmp_path / "cog.tif").exists()
 

@@ -6,8 +6,9 @@ import os
 
 import rasterio
 
-# GeoTIFF and what it becomes, JPEG 2000, NITF, DIMAP, and what quicklooks, masks and outlines are made with.
-DRIVERS = frozenset({"GTiff", "COG", "JP2OpenJPEG", "NITF", "DIMAP", "PNG", "MEM", "Memory"})
+# GeoTIFF and what it becomes, JPEG 2000, NITF (which may hold JPEG), DIMAP, and what quicklooks, masks and outlines are
+# made with.
+DRIVERS = frozenset({"GTiff", "COG", "JP2OpenJPEG", "NITF", "JPEG", "DIMAP", "PNG", "MEM", "Memory"})
 
 
 def keep_only_needed_drivers() -> None:
@@ -34,5 +35,5 @@ def keep_only_needed_drivers() -> None:
     os.environ["GDAL_SKIP"] = ",".join(name for name in names if name not in DRIVERS)
     with rasterio.Env() as environment:
         registered = set(environment.drivers())
-    if not DRIVERS >= registered >= DRIVERS - {"NITF", "DIMAP", "JP2OpenJPEG"}:
+    if not DRIVERS >= registered >= DRIVERS - {"NITF", "JPEG", "DIMAP", "JP2OpenJPEG"}:
         raise RuntimeError(f"GDAL registered {sorted(registered)} where {sorted(DRIVERS)} were wanted")
