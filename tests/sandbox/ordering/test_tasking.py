@@ -379,6 +379,17 @@ def test_there_is_no_estimate(desk, aoi):
     assert messages == [(0, "Price estimation is not available"), (1, "Geometry is not valid")]
 
 
+def test_a_hole_is_not_paid_for_whichever_way_it_turns(desk, aoi):
+    outline = aoi["coordinates"][0]
+    hole = [[13.365, 52.502], [13.385, 52.502], [13.385, 52.516], [13.365, 52.516], [13.365, 52.502]]
+    told = [
+        desk.study(desk.place(geometries=[{"type": "Polygon", "coordinates": rings}]))["options"][0]["description"]
+        for rings in ([outline], [outline, hole], [outline, hole[::-1]])
+    ]
+    whole, *holed = (float(text.split(": ")[1].split(" km²")[0]) for text in told)
+    assert holed[0] == holed[1] == pytest.approx(0.48 * whole, rel=0.01)
+
+
 def test_features_fail_one_by_one(desk, aoi):
     huge = {"type": "Polygon", "coordinates": [[[0, 0], [2.1, 0], [2.1, 1], [0, 0]]]}
     polar = {"type": "Polygon", "coordinates": [[[0, 79], [1, 79], [1, 80.5], [0, 79]]]}

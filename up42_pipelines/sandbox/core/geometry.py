@@ -111,8 +111,10 @@ def order_area(geometry: Any) -> Polygon:
 
 
 def area_km2(geometry: BaseGeometry) -> float:
-    """Measure the geodesic area on WGS 84, km²."""
-    return abs(float(_GEOD.geometry_area_perimeter(_dense(geometry, 0.5))[0])) / 1e6
+    """Measure the geodesic area on WGS 84, km², whichever way its rings turn."""
+    # pyproj adds holes, and parts, with the sign of their turn.
+    turned = shapely.normalize(_dense(geometry, 0.5))
+    return abs(float(_GEOD.geometry_area_perimeter(turned)[0])) / 1e6
 
 
 def utm_epsg(longitude: float, latitude: float) -> int:
