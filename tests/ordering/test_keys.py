@@ -12,7 +12,7 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapely.geometry import MultiPolygon, Polygon, box, shape
+from shapely.geometry import MultiPolygon, Polygon, box, mapping, shape
 
 from up42_pipelines.ordering.keys import (
     OrderTags,
@@ -23,6 +23,7 @@ from up42_pipelines.ordering.keys import (
     partition_tag,
     pipeline_tag,
 )
+from up42_pipelines.ordering.selection import clip
 
 LEGAL = re.compile(r"[A-Za-z0-9 .\-_/:]+")
 SQUARE = Polygon([(13.38, 52.46), (13.4, 52.46), (13.4, 52.475), (13.38, 52.475)])
@@ -166,6 +167,51 @@ for options in json.load(sys.stdin):
     def test_params_that_json_does_not_know_are_refused(self):
         with pytest.raises(ValueError, match="JSON compliant"):
             key(params={"id": "SCENE_1", "threshold": math.nan})
+
+
+BERLIN = Polygon([(13.38, 52.46), (13.4, 52.46), (13.41, 52.47), (13.4, 52.475), (13.38, 52.475)])
+AROUND = Polygon([(13.2, 52.3), (13.6, 52.35), (13.55, 52.6), (13.15, 52.55)])
+FIJI = MultiPolygon([box(179.5, -17, 180, -16), box(-180, -17, -179.5, -16)])
+
+
+class TestClippedAreas:
+    """A library that cuts areas in another way than the one before would have everything bought again."""
+
+    @pytest.mark.parametrize(
+        ("footprint", "aoi", "keys"),
+        [
+            (AROUND, BERLIN, ["ecdfa3ff46155003220977ce024b4f91"]),
+            (
+                MultiPolygon(
+                    [
+                        Polygon([(13.2, 52.3), (13.39, 52.3), (13.392, 52.6), (13.2, 52.6)]),
+                        Polygon([(13.39, 52.3), (13.6, 52.3), (13.6, 52.6), (13.392, 52.6)]),
+                    ]
+                ),
+                BERLIN,
+                ["ecdfa3ff46155003220977ce024b4f91"],
+            ),
+            (
+                Polygon([(13.2, 52.3), (13.396, 52.46), (13.391, 52.5), (13.15, 52.55)]),
+                BERLIN,
+                ["f4a8f9e184f0cad2121a06332e7d7a05"],
+            ),
+            (
+                AROUND.difference(Polygon([(13.388, 52.463), (13.393, 52.465), (13.39, 52.47)])),
+                BERLIN,
+                ["827b7e3e7b542d8691ae1296f844a9de", "488bb9a88ad0636c28c6bdf62126cdd2"],
+            ),
+            (
+                Polygon([(179.2, -18.1), (181.3, -17.9), (180.9, -15.2), (178.8, -15.4)]),
+                FIJI,
+                ["ca4bc3cc5d2082d9cb8f4d9d06eaf2ad", "ab2e9aaa66f2947cbbb0c52d1848bf78"],
+            ),
+        ],
+        ids=["inside", "across a seam", "cut", "around a hole", "across the antimeridian"],
+    )
+    def test_golden(self, footprint, aoi, keys):
+        what = {"workspace_id": "w", "data_product": "p", "params": {"id": "s"}, "pipeline": "x", "partition": "y"}
+        assert [order_key(**what, geometry=area) for area in clip(mapping(footprint), aoi)] == keys
 
 
 class TestSpelling:
