@@ -34,7 +34,7 @@ def bundle_archive() -> Pipeline:
         timing=settings.timing(),
         landing=LandingOptions(rules=DeliveryRules(data_types=("uint16",), max_cloud_cover_percent=max_cloud_cover)),
         key_prefix=("bundle",),
-        group="enhanced_imagery",
+        group="bundle_archive",
         owners=("team:earth-observation",),
     )
 
@@ -58,6 +58,5 @@ def enhanced_imagery() -> ProcessingPipeline:
         ),
         source=bundle_archive(),
         key_prefix=("enhance",),
-        group="enhanced_imagery",
         owners=("team:earth-observation",),
     )

@@ -17,15 +17,17 @@ def optical_archive() -> Pipeline:
     UP42_COLLECTION, UP42_DATA_PRODUCT: what to buy (default: the sandbox's optical collection, which a real account
     does not have, so that nothing is bought there by accident).
     """
+    collection = os.environ.get("UP42_COLLECTION") or "sandbox-optical"
+    data_product = os.environ.get("UP42_DATA_PRODUCT") or "analytic"
+    is_sandboxs = (collection, data_product) == ("sandbox-optical", "analytic")  # four bands of 16 bit
     max_cloud_cover = settings.max_cloud_cover_percent()
-    is_sandboxs = "UP42_DATA_PRODUCT" not in os.environ  # four bands of 16 bit
     aois = settings.aois()
     return Pipeline(
         name="optical_archive",
         aois=aois,
         partitions=date_by_aoi(aois, start_date=settings.start_date()),
-        collection=os.environ.get("UP42_COLLECTION", "sandbox-optical"),
-        data_product=os.environ.get("UP42_DATA_PRODUCT", "analytic"),
+        collection=collection,
+        data_product=data_product,
         selection=SelectionRules(max_cloud_cover_percent=max_cloud_cover, max_scenes=settings.max_scenes()),
         ceilings=settings.ceilings(),
         timing=settings.timing(),

@@ -1,4 +1,4 @@
-"""What the environment says to all pipelines of this code location."""
+"""What the environment says to all pipelines of this code location. An empty variable counts as one that is not set."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ AOI_FOLDER = Path(__file__).parent / "aois"
 
 def aois() -> dict[str, str]:
     """UP42_AOIS: folder of GeoJSON files, one AOI each (default: the two beside this module)."""
-    return {name: str(path) for name, path in load_aois(os.environ.get("UP42_AOIS") or AOI_FOLDER).items()}
+    return load_aois(os.environ.get("UP42_AOIS") or AOI_FOLDER)
 
 
 def start_date() -> str:
     """UP42_START_DATE: first day (default 2026-06-01)."""
-    return os.environ.get("UP42_START_DATE", "2026-06-01")
+    return os.environ.get("UP42_START_DATE") or "2026-06-01"
 
 
 def max_scenes() -> int:
     """UP42_MAX_SCENES: scenes bought per partition (default 1)."""
-    return int(os.environ.get("UP42_MAX_SCENES", "1"))
+    return int(os.environ.get("UP42_MAX_SCENES") or 1)
 
 
 def max_cloud_cover_percent() -> float:
     """UP42_MAX_CLOUD_COVER: percent (default 100)."""
-    return float(os.environ.get("UP42_MAX_CLOUD_COVER", "100"))
+    return float(os.environ.get("UP42_MAX_CLOUD_COVER") or 100)
 
 
 def ceilings() -> Ceilings:
@@ -40,7 +40,7 @@ def ceilings() -> Ceilings:
     """
     month = os.environ.get("UP42_MAX_CREDITS_PER_MONTH")
     return Ceilings(
-        order=float(os.environ.get("UP42_MAX_CREDITS_PER_ORDER", "1000")), month=float(month) if month else None
+        order=float(os.environ.get("UP42_MAX_CREDITS_PER_ORDER") or 1000), month=float(month) if month else None
     )
 
 
@@ -50,5 +50,5 @@ def timing() -> Timing:
     UP42_LEASE_S, UP42_SETTLING_S: for a process that is dead, and for UP42 to list what it may have taken (default 30
     and 120; only a sandbox can do with less, see docs/ordering.md).
     """
-    lease_s = float(os.environ.get("UP42_LEASE_S", "30"))
-    return Timing(lease_s=lease_s, start_s=lease_s / 3, settling_s=float(os.environ.get("UP42_SETTLING_S", "120")))
+    lease_s = float(os.environ.get("UP42_LEASE_S") or 30)
+    return Timing(lease_s=lease_s, start_s=lease_s / 3, settling_s=float(os.environ.get("UP42_SETTLING_S") or 120))

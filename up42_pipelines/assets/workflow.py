@@ -28,7 +28,8 @@ class ProcessingPipeline:
         landing: what results must be like, and how they are fetched and converted.
         results_patience_s: how long a run waits for the result collection of a job that has succeeded, seconds.
         key_prefix: of the asset keys, before the step's name; for several workflows in one code location.
-        group: asset group.
+        group: asset group of all steps; None for one per step, `<workflow>_<step>`: Dagster's graph shows the names of
+            groups, and of asset keys only the last part, which is the same for all steps.
         owners: e-mails or `team:name`.
 
     Raises:
@@ -40,7 +41,7 @@ class ProcessingPipeline:
     landing: LandingOptions = field(default_factory=LandingOptions)
     results_patience_s: float = 60.0
     key_prefix: Sequence[str] = ()
-    group: str = "up42_processing"
+    group: str | None = None
     owners: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -138,7 +139,7 @@ class ProcessingPipeline:
         return {
             "key": self.key(step, name),
             "partitions_def": self.partitions,
-            "group_name": self.group,
+            "group_name": self.group or f"{self.name}_{step}",
             "owners": list(self.owners),
             "tags": {"up42/pipeline": self.name, "up42/step": step, **(tags or {})},
             "io_manager_key": "stac_io_manager",
