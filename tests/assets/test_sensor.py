@@ -149,6 +149,20 @@ def test_a_tick_asks_for_at_most_fifty_runs_and_carries_on(make_graph, sandbox, 
     assert max(len(tick.run_requests) for tick in ticks) == 2
 
 
+def test_more_changes_than_it_has_time_to_read_do_not_stop_it(make_graph, slow_sandbox, monkeypatch, capfd):
+    """After a lost instance these are all orders that there ever were; reading on, no tick would ever end."""
+    from up42_pipelines.sensors import orders as sensors
+
+    graph = make_graph(slow_sandbox)
+    assert graph.run(DAY, "scenes", "orders").success
+    with monkeypatch.context() as busy:
+        busy.setattr(sensors, "READING_BUDGET_S", -1)
+        tick = graph.tick()
+    assert not tick.asset_events
+    assert f"Launch {graph.pipeline.deliver_job} for their partitions" in capfd.readouterr().err
+    assert [event.partition for event in graph.tick(tick.cursor).asset_events] == [DAY]
+
+
 def test_looks_get_rarer_while_nothing_comes(make_graph, slow_sandbox):
     graph = make_graph(slow_sandbox)
     assert graph.run(DAY, "scenes", "orders").success

@@ -72,8 +72,8 @@ def processed_items_asset(processing: ProcessingPipeline, step: Step) -> dg.Asse
     """The asset that lists the STAC items that the jobs of a step have left in UP42's storage.
 
     The jobs are read from UP42 by their titles, not from the upstream value alone: a run that died after buying one
-    loses nothing. Its value is a STAC ItemCollection with UP42's hrefs; each item tells the job that made it. A job that
-    failed, or whose results are gone, fails the check and does not keep the results of the others back; only when
+    loses nothing. Its value is a STAC ItemCollection with UP42's hrefs; each item tells the job that made it. A job
+    that failed, or whose results are gone, fails the check and does not keep the results of the others back; only when
     nothing else is left does the partition fail. While UP42 is working the asset skips: the run succeeds, downstream
     is skipped, and the sensor comes back later.
     """

@@ -12,13 +12,17 @@ from up42_pipelines.api import Job, JobSort, JobStatus, Up42Client
 from up42_pipelines.assets.workflow import ProcessingPipeline
 from up42_pipelines.processing.watching import ENDED, FEW, OPEN, PAGE, JobCursor, Watched, watched
 from up42_pipelines.resources import Up42Resource
-from up42_pipelines.sensors.ticks import MAX_EVENTS, MAX_RUN_REQUESTS, TICK_BUDGET_S, busy_partitions, run_key
+from up42_pipelines.sensors.ticks import (
+    MAX_EVENTS,
+    MAX_RUN_REQUESTS,
+    READING_BUDGET_S,
+    TICK_BUDGET_S,
+    busy_partitions,
+    run_key,
+)
 
 if TYPE_CHECKING:  # Dagster does not export it
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-
-READING_BUDGET_S = 25.0
-"""For reading new jobs: about 8,000 of them, where a request takes 0.3 s."""
 
 
 def job_status_sensor(

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -13,7 +13,14 @@ from up42_pipelines.ordering.delivery import Delivery, DeliveryState, delivery_o
 from up42_pipelines.ordering.keys import OrderTags, pipeline_tag
 from up42_pipelines.ordering.watching import WatchCursor, changed_at
 from up42_pipelines.resources import Up42Resource
-from up42_pipelines.sensors.ticks import MAX_EVENTS, MAX_RUN_REQUESTS, TICK_BUDGET_S, busy_partitions, run_key
+from up42_pipelines.sensors.ticks import (
+    MAX_EVENTS,
+    MAX_RUN_REQUESTS,
+    READING_BUDGET_S,
+    TICK_BUDGET_S,
+    busy_partitions,
+    run_key,
+)
 
 FORGET_AFTER = timedelta(days=7)
 """An order that has not changed for so long is not looked at any more: what has not come by then needs a person."""
@@ -46,7 +53,8 @@ def order_status_sensor(pipeline: Pipeline, *, interval_s: int = 60) -> dg.Senso
         busy = busy_partitions(context.instance, {pipeline.ingest_job, pipeline.deliver_job, pipeline.approve_job})
         client = up42.hasty_client()
         try:
-            return _Tick(pipeline, client, cursor, busy=busy, pause=timedelta(seconds=interval_s)).run()
+            pause = timedelta(seconds=interval_s)
+            return _Tick(pipeline, client, cursor, busy=busy, pause=pause, warn=context.log.warning).run()
         finally:
             client.transport.close()
 
@@ -64,22 +72,22 @@ class _Tick:
         *,
         busy: frozenset[str],
         pause: timedelta,
-        clock: Callable[[], float] = time.monotonic,
+        warn: Callable[[str], None],
     ) -> None:
         self._pipeline, self._client, self._cursor = pipeline, client, cursor
-        self._busy, self._pause = busy, pause
-        self._clock, self._ends = clock, clock() + TICK_BUDGET_S
+        self._busy, self._pause, self._warn = busy, pause, warn
+        self._began = time.monotonic()
         self._events: list[dg.AssetObservation] = []
         self._wanted: dict[str, set[str]] = defaultdict(set)  # partition -> what is new there, for the run key
 
     def run(self) -> dg.SensorResult:
         listed = self._client.orders.list(tags=[pipeline_tag(self._pipeline.name)], sort=OrderSort.updated_at.desc)
-        changes = self._cursor.changes(listed)
+        changes = self._cursor.changes(self._in_time(listed))
         for order in changes[:MAX_EVENTS]:
             self._note(order)
         looked = 0
         for one in self._cursor.due(datetime.now(UTC)):
-            if len(self._wanted) >= MAX_RUN_REQUESTS or self._clock() > self._ends:
+            if len(self._wanted) >= MAX_RUN_REQUESTS or time.monotonic() - self._began > TICK_BUDGET_S:
                 break
             if self._partition(one.order) in self._busy:
                 continue
@@ -99,9 +107,20 @@ class _Tick:
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else dg.SkipReason(reason),
-            cursor=self._cursor.model_dump_json(),
+            cursor=self._cursor.model_dump_json(exclude_defaults=True),
             asset_events=self._events,
         )
+
+    def _in_time(self, newest_first: Iterable[Order]) -> Iterator[Order]:
+        """As many as there is time for: a tick that reads on for ever would never be finished."""
+        for order in newest_first:
+            if time.monotonic() - self._began > READING_BUDGET_S:
+                self._warn(
+                    f"There are too many changed orders to read: {self._pipeline.name} is not told of those that have "
+                    f"not changed after {changed_at(order)}. Launch {self._pipeline.deliver_job} for their partitions."
+                )
+                return
+            yield order
 
     def _note(self, order: Order) -> None:
         partition = self._partition(order)

@@ -14,6 +14,9 @@ MAX_RUN_REQUESTS = 50
 TICK_BUDGET_S = 40.0
 """Dagster ends a tick after 60 s, and writes events and runs one by one after the function returned."""
 
+READING_BUDGET_S = 25.0
+"""For reading what is new: about 8,000 orders or jobs, where a request takes 0.3 s."""
+
 ASSET_JOB = "__ASSET_JOB"
 """The job of runs that somebody launches from an asset's page."""
 
