@@ -65,6 +65,19 @@ def test_a_failed_placement_stays_until_it_is_canceled(loom, take_scene):
     assert loom.status(order_id) == "CANCELED"
 
 
+def test_nothing_comes_of_an_order_that_was_canceled(loom, take_scene):
+    decide(loom, "stumbles")
+    order_id = loom.place(take_scene().id)
+    history(loom, order_id, "PLACEMENT_FAILED")
+    assert loom.post(f"/v2/orders/{order_id}/cancellation").status_code == 200
+    loom.post("/sandbox/clock", {"advance": 86400})
+    assert loom.status(order_id) == "CANCELED"
+    assert loom.get(f"/v2/assets?search={order_id}").json()["content"] == loom.items_of(order_id) == []
+    assert loom.get(f"/v2/coverage/orders/{order_id}").json()["covered"]["sqKmArea"] == 0
+    (entry,) = [one for one in loom.get("/sandbox/ledger").json()["orders"] if one["id"] == order_id]
+    assert entry["charges"] == []
+
+
 def test_fates_are_used_up_in_their_order_by_what_is_bought(loom, take_scene):
     decide(loom, "failed", times=2)
     decide(loom, "in_parts")
