@@ -129,3 +129,11 @@ def test_a_manifest_that_points_out_of_the_delivery(unpacked: Unpacked, jp2: byt
 def test_metadata_that_point_out_of_the_delivery(unpacked: Unpacked, jp2: bytes) -> None:
     members = scene(jp2, **{"MTD_MSIL2A.xml": MTD.format(files="<IMAGE_FILE>../../../x</IMAGE_FILE>")})
     assert [problem.severity for problem in recognise(unpacked(members)).all_problems] == ["hostile"]
+
+
+def test_metadata_that_a_browser_would_run_are_read_and_not_landed(unpacked: Unpacked, jp2: bytes) -> None:
+    script = "<h:script xmlns:h='http://www.w3.org/1999/xhtml'>alert(1)</h:script></n1:General_Info>"
+    hostile = MTD.format(files="").replace("</n1:General_Info>", script)
+    (product,) = recognise(unpacked(scene(jp2, **{"MTD_MSIL2A.xml": hostile}))).products
+    assert [document.key for document in product.documents] == ["preview"]
+    assert product.facts.platform == "sentinel-2b"

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 # The largest metadata seen are Sentinel-2's MTD_DS.xml (13 MB, not read here); a parsed tree takes some ten times that.
 MAX_DOCUMENT_BYTES = 16 << 20
 _HEAD_BYTES = 4096
-# What a browser would run, and descriptions of services and other files that GDAL would follow.
-_ACTIVE = (b"<html", b"<svg", b"<!doctype", b"<xsl:", b"<script", b"<gdal_", b"<vrtdataset", b"<ogrvrt", b"<wcs_")
+# What a browser would run (also by namespace, under any prefix), document types and entities, and descriptions of
+# services and other files that GDAL would follow. With a NUL it is UTF-16, which would hide all of these.
+_ACTIVE = (
+    *(b"<html", b"<svg", b"<xsl:", b"<script", b"www.w3.org/1999/xhtml", b"www.w3.org/2000/svg"),
+    *(b"<!doctype", b"<!entity", b"<gdal_", b"<vrtdataset", b"<ogrvrt", b"<wcs_", b"\0"),
+)
 # Pillow, and many a viewer, takes a larger picture for an attack (PIL.Image.MAX_IMAGE_PIXELS).
 _MAX_PICTURE_PIXELS = 89_478_485
 
@@ -104,7 +108,7 @@ def media_type(member: Member) -> str | None:
     suffix = member.name.suffix.lower()
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"<"):
-        return _xml_media_type(member, suffix, head)
+        return _xml_media_type(member, suffix)
     if suffix in {".json", ".geojson"} and start.startswith((b"{", b"[")):
         return "application/geo+json" if suffix == ".geojson" else "application/json"
     if suffix in {".txt", ".gtf", ".md", ".met"} and b"\0" not in head:
@@ -112,17 +116,11 @@ def media_type(member: Member) -> str | None:
     return None
 
 
-def _xml_media_type(member: Member, suffix: str, head: bytes) -> str | None:
-    lower = head.lower()
-    if (
-        any(sign in lower for sign in _ACTIVE)
-        or suffix not in {".xml", ".gml", ".dim", ".safe", ".kml"}
-        or member.size > MAX_DOCUMENT_BYTES
-    ):
+def _xml_media_type(member: Member, suffix: str) -> str | None:
+    if suffix not in {".xml", ".gml", ".dim", ".safe", ".kml"} or member.size > MAX_DOCUMENT_BYTES:
         return None
-    # UTF-16 would hide the signs; no provider writes it.
-    content = read_bytes(member)
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content or b"\0" in content:
+    content = read_bytes(member).lower()
+    if any(sign in content for sign in _ACTIVE):
         return None
     return {".gml": "application/gml+xml", ".kml": "application/vnd.google-earth.kml+xml"}.get(
         suffix, "application/xml"

@@ -198,12 +198,13 @@ def _bands_of(name: str, described: dict[str, Band]) -> tuple[Band, ...]:
 
 
 def _documents(members: list[Member], metadata: Member) -> list[Document]:
-    found = [Document(key="product_metadata", member=metadata, media_type="application/xml")]
-    for member in members:
-        key = _DOCUMENTS.get(member.name.name)
-        if key is not None and media_type(member) == "application/xml":
-            found.append(Document(key=key, member=member, media_type="application/xml"))
-    return found
+    wanted = [("product_metadata", metadata)]
+    wanted += [(_DOCUMENTS[member.name.name], member) for member in members if member.name.name in _DOCUMENTS]
+    return [
+        Document(key=key, member=member, media_type="application/xml")
+        for key, member in wanted
+        if media_type(member) == "application/xml"
+    ]
 
 
 def _image_problems(delivery: Delivery, metadata: Member, root: Element) -> list[Problem]:
