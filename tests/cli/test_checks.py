@@ -157,6 +157,11 @@ def test_credits(amount, outcome):
     assert check_credits(client).outcome == outcome
 
 
+def test_credits_that_are_not_told(shop):
+    shop.control("faults", {"faults": [{"kind": "status", "status": 404, "path": "/v2/payments/balances"}]})
+    assert check_credits(shop.client).outcome == Outcome.WARNING
+
+
 def test_a_lake_is_left_as_it_was(tmp_path):
     (tmp_path / "lake").mkdir()
     assert check_lake(str(tmp_path / "lake")).outcome is Outcome.OK

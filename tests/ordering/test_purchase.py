@@ -1,6 +1,7 @@
 """Orders bought once: real placements at the sandbox, judged by its ledger."""
 
 import uuid
+from functools import partial
 
 import pytest
 from shapely.geometry import box, shape
@@ -120,6 +121,11 @@ class TestFunds:
         with pytest.raises(BudgetExceeded, match=r"the account has 3\. Nothing was placed"):
             buy(account=Account(client, 3))
         assert bought() == []
+
+    def test_a_balance_that_up42_does_not_tell_any_more(self, client, buy, bought):
+        account = Account(client, 3)
+        account.balance = partial(fails(api_error(NotFound, 404)), None)
+        assert [buy(account=account).id] == [one["id"] for one in bought()]
 
     def test_a_budget_that_up42_does_not_know(self, client, plan, buy, bought):
         orders = Watched(client.orders)

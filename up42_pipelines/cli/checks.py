@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from up42_pipelines.cli.account import AccountSettings
 from up42_pipelines.cli.wording import price
-from up42_pipelines.errors import LakeError, Unreachable, Up42Error
+from up42_pipelines.errors import LakeError, NotFound, Unreachable, Up42Error
 
 if TYPE_CHECKING:
     import requests
@@ -150,7 +150,10 @@ def check_workspace(settings: AccountSettings, client: Up42Client) -> Finding:
 
 def check_credits(client: Up42Client) -> Finding:
     """What is left to spend."""
-    credits = client.account.balance().credits
+    try:
+        credits = client.account.balance().credits
+    except NotFound:
+        return Finding(outcome=Outcome.WARNING, detail="UP42 does not tell them (any more)")
     if credits > 0:
         return Finding(outcome=Outcome.OK, detail=price(credits))
     return Finding(
