@@ -8,23 +8,23 @@ import re
 import pytest
 
 from up42_pipelines.api import Order, OrderStatus, OrderSubStatus
-from up42_pipelines.api.order_status import CANCELABLE_STATUSES, DELIVERING_STATUSES, FAILED_STATUSES
+from up42_pipelines.api.order_status import DELIVERING_STATUSES
 
 MEANING = {
-    "CREATED": (False, False, False, True),
-    "BEING_PLACED": (False, False, False, False),
-    "PLACED": (False, False, False, False),
-    "PLACEMENT_FAILED": (False, False, False, True),
-    "BEING_FULFILLED": (False, False, True, False),
-    "DELIVERY_INITIALIZATION_FAILED": (False, False, False, False),
-    "DOWNLOAD_FAILED": (False, False, False, False),
-    "DOWNLOADED": (False, False, True, False),
-    "FULFILLED": (True, False, True, False),
-    "FAILED_PERMANENTLY": (True, True, False, False),
-    "FAILED": (True, True, False, False),
-    "CANCELED": (True, True, False, False),
+    "CREATED": (False, False, False),
+    "BEING_PLACED": (False, False, False),
+    "PLACED": (False, False, False),
+    "PLACEMENT_FAILED": (False, False, False),
+    "BEING_FULFILLED": (False, False, True),
+    "DELIVERY_INITIALIZATION_FAILED": (False, False, False),
+    "DOWNLOAD_FAILED": (False, False, False),
+    "DOWNLOADED": (False, False, True),
+    "FULFILLED": (True, False, True),
+    "FAILED_PERMANENTLY": (True, True, False),
+    "FAILED": (True, True, False),
+    "CANCELED": (True, True, False),
 }
-"""Whether it is terminal, a failure, delivering, and can be cancelled."""
+"""Whether it is terminal, a failure, delivering."""
 WAITING = {"FEASIBILITY_WAITING_RESPONSE", "QUOTATION_WAITING_RESPONSE"}
 
 
@@ -40,13 +40,13 @@ class TestStatus:
     @pytest.mark.parametrize(("value", "meaning"), MEANING.items())
     def test_what_it_means(self, value, meaning):
         status = OrderStatus(value)
-        assert (status.is_terminal, status.is_failure, status.is_delivering, status in CANCELABLE_STATUSES) == meaning
-        assert (status in FAILED_STATUSES, status in DELIVERING_STATUSES) == meaning[1:3]
+        assert (status.is_terminal, status.is_failure, status.is_delivering) == meaning
+        assert (status in DELIVERING_STATUSES) == status.is_delivering
         assert re.fullmatch(r"[a-zA-Z].{10,}", status.meaning)
 
     @pytest.mark.parametrize(("value", "meaning"), MEANING.items())
     def test_what_it_means_for_an_order(self, value, meaning):
-        terminal, failure, _, _ = meaning
+        terminal, failure, _ = meaning
         found = order(value)
         assert (found.is_final, found.is_failed, found.is_fulfilled) == (terminal, failure, value == "FULFILLED")
 
@@ -109,9 +109,8 @@ class TestContract:
         table = {status: end.strip(" *") for names, _, end, _ in rows for status in re.findall(r"`(\w+)`", names)}
         assert set(table) == set(MEANING)
         for status, end in table.items():
-            terminal, failure, _, cancelable = MEANING[status]
+            terminal, failure, _ = MEANING[status]
             assert terminal == end.startswith("yes"), status
-            assert cancelable == ("cancellable" in section.split(f"`{status}`")[1].split("\n")[0]), status
             if "success" in end or "failure" in end:
                 assert failure == ("failure" in end), status
 

@@ -59,11 +59,5 @@ class OrderSubStatus(StrEnum):
     QUOTATION_REJECTED = "QUOTATION_REJECTED", "the quotation is rejected; nothing will be taken"
 
 
-FAILED_STATUSES = frozenset(status for status in OrderStatus if status.is_failure)
-"""Nothing more will be delivered. PLACEMENT_FAILED is not among them: UP42 works on it and it may recover."""
-
 DELIVERING_STATUSES = frozenset(status for status in OrderStatus if status.is_delivering)
 """Some or all of the data may be in storage."""
-
-CANCELABLE_STATUSES = frozenset({OrderStatus.CREATED, OrderStatus.PLACEMENT_FAILED})
-"""The provider does not know of the order. UP42 decides; this is what its documentation says."""
