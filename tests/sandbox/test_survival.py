@@ -5,10 +5,12 @@ import sys
 import threading
 import time
 
+import pytest
 import requests
 
 from tests.launch import launch
 from up42_pipelines import __version__
+from up42_pipelines.sandbox.core.database import Database
 
 
 def test_nothing_that_was_answered_is_lost_when_it_is_killed(start_sandbox, take_scene, await_true):
@@ -45,6 +47,17 @@ def test_nothing_that_was_answered_is_lost_when_it_is_killed(start_sandbox, take
     # Whatever is there is there wholly: it can be read.
     for order_id in ids[-len(buyers) :]:
         assert second.get(f"/v2/orders/{order_id}").json()["status"] == "CREATED"
+
+
+def test_a_commit_that_fails_is_undone_and_blocks_nothing(tmp_path):
+    database = Database(tmp_path)
+    with pytest.raises(sqlite3.IntegrityError), database.transaction():
+        database.write("PRAGMA defer_foreign_keys=ON")
+        database.write("INSERT INTO order_events VALUES ('of no order', 0, 0, 'CREATED', NULL)")
+    with database.transaction():
+        database.write("INSERT INTO settings VALUES ('next', 'done')")
+    assert database.rows("SELECT * FROM order_events") == []
+    database.close()
 
 
 def test_files_are_the_same_after_a_restart_even_when_they_were_lost(start_sandbox, take_scene):
