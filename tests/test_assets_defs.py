@@ -9,12 +9,12 @@ import assets_defs
 from assets_defs import settings
 from assets_defs.enhanced_imagery import enhanced_imagery
 from assets_defs.optical_archive import optical_archive
-from up42_pipelines import LakeResource, Up42Resource, build_workflow
+from up42_pipelines.errors import ConfigurationError
 
 VARIABLES = {
     name
     for path in Path(assets_defs.__path__[0]).glob("*.py")
-    for name in re.findall(r'environ\.get\("(UP42_\w+)"', path.read_text())
+    for name in re.findall(r'(?:environ\.get|number)\("(UP42_\w+)"', path.read_text())
 }
 
 
@@ -49,7 +49,20 @@ def test_the_readme_names_every_variable():
     assert {name for name in VARIABLES if f"`{name}`" not in readme} == set()
 
 
-def test_each_step_is_a_group_of_the_graph(environment, tmp_path):
-    defs = build_workflow(enhanced_imagery(), up42=Up42Resource(), lake=LakeResource(url=str(tmp_path)))
-    groups = {spec.key.path[1]: spec.group_name for spec in defs.resolve_all_asset_specs()}
+def test_what_is_no_number_is_named(environment):
+    environment.setenv("UP42_MAX_CREDITS_PER_MONTH", "5.000,00")
+    with pytest.raises(ConfigurationError, match=r"UP42_MAX_CREDITS_PER_MONTH is '5\.000,00'"):
+        settings.ceilings()
+
+
+def test_a_month_without_credits_is_a_ceiling(environment):
+    environment.setenv("UP42_MAX_CREDITS_PER_MONTH", "0")
+    assert settings.ceilings().month == 0
+
+
+def test_each_step_is_a_group_of_the_graph():
+    processing = enhanced_imagery()
+    groups = {
+        step.name: processing.options(step.name, "processed_cogs")["group_name"] for step in processing.workflow.steps
+    }
     assert groups == {step: f"enhance_{step}" for step in ("pansharpen", "true_color", "buildings", "change")}
