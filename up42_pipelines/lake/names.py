@@ -11,6 +11,8 @@ from up42_pipelines.errors import LakeError
 # 255 bytes is the limit of ext4, XFS and NTFS; temporary names add a prefix and a suffix to what is left.
 _LONGEST_PART_BYTES = 200
 _LONGEST_SAFE_NAME = 120
+# GDAL believes what stands in `scene.tif.aux.xml` more than `scene.tif`, and reads masks and overviews so, too.
+_SIDE_CAR = re.compile(r"\.(?=(?:aux\.xml|msk|ovr)$)", re.IGNORECASE)
 
 
 def check_part(part: str) -> str:
@@ -32,10 +34,11 @@ def check_part(part: str) -> str:
 def safe_name(text: str) -> str:
     """Turn any text into a file name of letters, digits, `.`, `_` and `-` (ASCII, at most 120 characters).
 
-    A text that is fit already comes back as it is. Any other gets a piece of its SHA-256, before the extension, so that
-    two different texts keep two different names.
+    A text that is fit already comes back as it is. Any other, and one that GDAL would read with a raster of the same
+    name, gets a piece of its SHA-256, before the extension, so that two different texts keep two different names.
     """
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", unicodedata.normalize("NFKD", text)).lstrip(".-")
+    name = _SIDE_CAR.sub("_", name)
     if name == text and 0 < len(name) <= _LONGEST_SAFE_NAME:
         return name
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
