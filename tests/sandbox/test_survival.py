@@ -51,9 +51,14 @@ def test_nothing_that_was_answered_is_lost_when_it_is_killed(start_sandbox, take
 
 def test_a_commit_that_fails_is_undone_and_blocks_nothing(tmp_path):
     database = Database(tmp_path)
-    with pytest.raises(sqlite3.IntegrityError), database.transaction():
-        database.write("PRAGMA defer_foreign_keys=ON")
-        database.write("INSERT INTO order_events VALUES ('of no order', 0, 0, 'CREATED', NULL)")
+
+    def fail():
+        with database.transaction():
+            database.write("PRAGMA defer_foreign_keys=ON")
+            database.write("INSERT INTO order_events VALUES ('of no order', 0, 0, 'CREATED', NULL)")
+
+    with pytest.raises(sqlite3.IntegrityError):
+        fail()
     with database.transaction():
         database.write("INSERT INTO settings VALUES ('next', 'done')")
     assert database.rows("SELECT * FROM order_events") == []
