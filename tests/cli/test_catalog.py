@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from shapely.geometry import MultiPolygon, box, mapping, shape
 
 AOI_FILE = Path(__file__).resolve().parents[2] / "assets_defs" / "aois" / "berlin.geojson"
 SCENE = "SBX_20260601T103249_R569C0773A"
@@ -55,6 +56,17 @@ def test_search_takes_both_ends_of_days_clouds_and_a_limit(cli):
     }
     assert all(clouds <= 10 for _, clouds in days(f"{WHEN} --max-cloud 10"))
     assert len(days(f"{WHEN} --limit 1")) == 1
+
+
+def test_search_for_parts_that_lie_apart_finds_nothing_between_them(cli, tmp_path):
+    parts = [box(west, 52.46, west + 0.04, 52.48) for west in (13.38, 17.38)]
+    days = "--start 2026-06-01 --end 2026-06-01"
+    file = tmp_path / "parts.geojson"
+    file.write_text(json.dumps(mapping(MultiPolygon(parts))))
+    found = cli(f"search sandbox-host --aoi {file} {days} --json").json["features"]
+    assert [any(shape(one["geometry"]).intersects(part) for one in found) for part in parts] == [True, True]
+    assert all(shape(one["geometry"]).intersects(MultiPolygon(parts)) for one in found)
+    assert len(cli(f"search sandbox-host --aoi {file} {days} --json --limit 2").json["features"]) == 2
 
 
 def test_search_without_a_hit(cli):

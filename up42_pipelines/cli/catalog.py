@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,8 @@ from up42_pipelines.cli.output import (
 from up42_pipelines.cli.wording import instant, moment_option, number, price
 
 if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
     from up42_pipelines.api import Collection, DataProduct, Scene, Up42Client
     from up42_pipelines.ordering.aoi import Aoi
 
@@ -135,15 +137,18 @@ def search(
         raise click.UsageError("Where to search? Give a HOST or --collection; `up42-pipelines collections` lists them.")
     aoi = _read_aoi(aoi_file)
     where, collections = _searched(client, host, names)
-    scenes = client.catalog.search(
+    several = aoi.geometry.geom_type == "MultiPolygon"
+    scenes: Iterable[Scene] = client.catalog.search(
         where,
         collections=collections,
         intersects=aoi.__geo_interface__,
         start=start,
         end=end,
         max_cloud_cover_percent=max_cloud,
-        limit=min(limit or _LARGEST_PAGE, _LARGEST_PAGE),
+        limit=_LARGEST_PAGE if several else min(limit or _LARGEST_PAGE, _LARGEST_PAGE),
     )
+    if several:  # UP42 searches its bounding box
+        scenes = (scene for scene in scenes if _footprint(scene).intersects(aoi.geometry))
     out.listing(scenes, _SCENES, nothing="No scenes.", limit=limit, brackets=FEATURE_COLLECTION)
 
 
@@ -245,6 +250,12 @@ def _searched(client: Up42Client, host: str | None, names: Sequence[str]) -> tup
         of_each = ", ".join(f"{name} by {host}" for name, host in hosts.items())
         raise click.UsageError(f"One search asks one host, and these have several: {of_each}.")
     return next(iter(hosts.values())), list(hosts)
+
+
+def _footprint(scene: Scene) -> BaseGeometry:
+    from shapely.geometry import shape
+
+    return shape(scene.geometry)
 
 
 def _read_aoi(file: Path) -> Aoi:
