@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import re
 import warnings
+from datetime import UTC, datetime
 
 import numpy as np
+import pystac
 import pytest
 import shapely
 from rasterio.io import MemoryFile
 
-from up42_pipelines.assets.previews import MAX_BYTES, before_after, features_picture, png
+from up42_pipelines.assets import processed_cogs
+from up42_pipelines.assets.previews import MAX_BYTES, before_after, features_picture, picture, png
+from up42_pipelines.lake import PARQUET_MEDIA_TYPE, LandedItem
 
 BOUNDS = (13.0, 52.0, 14.0, 53.0)
 OUTLINE = [255, 214, 10]
@@ -95,3 +99,24 @@ def test_two_pictures_side_by_side():
 def test_a_picture_that_is_missing_or_none():
     assert before_after(None, b"no picture").value.endswith("| _no picture_ | _cannot be shown_ |")
     assert len(images(before_after(None, GREY))) == 1
+
+
+def test_a_box_with_heights_is_a_place_too(monkeypatch):
+    """STAC allows it; a picture must not fail what has landed."""
+    item = pystac.Item("i", None, [13, 52, 0, 14, 53, 80], datetime(2026, 6, 1, tzinfo=UTC), {})
+    item.add_asset("found", pystac.Asset("found.parquet", media_type=PARQUET_MEDIA_TYPE))
+    landed = LandedItem(
+        item=item,
+        findings=(),
+        withheld={},
+        bytes_fetched=0,
+        assets_fetched=0,
+        files_kept=0,
+        seconds=0.0,
+        already_there=True,
+        quicklook=None,
+    )
+    outline = shapely.box(13.25, 52.25, 13.75, 52.75)
+    monkeypatch.setattr(processed_cogs, "read_features", lambda *_: [outline])
+    flat = features_picture([outline], BOUNDS, None)
+    assert processed_cogs._features_picture(None, landed, None, None) == picture(flat, alt="features")

@@ -20,6 +20,8 @@ from up42_pipelines.processing.workflow import Step
 from up42_pipelines.resources import LakeResource, Up42Resource
 
 _MOST_FEATURES = 2000
+_FLAT = 4
+"""Numbers of a bbox without heights."""
 
 
 def processed_cogs_asset(processing: ProcessingPipeline, step: Step) -> dg.AssetsDefinition:
@@ -115,7 +117,7 @@ def _features_picture(
     bounds = (source or one.item).bbox
     if vectors is None or bounds is None:
         return None
-    west, south, east, north = bounds
+    west, south, east, north = bounds if len(bounds) == _FLAT else (*bounds[:2], *bounds[3:5])
     features = read_features(lake, vectors.href, _MOST_FEATURES)
     drawn = features_picture(features, (west, south, east, north), background)
     return picture(drawn, alt="features")
