@@ -60,7 +60,7 @@ def test_search_takes_both_ends_of_days_clouds_and_a_limit(cli):
 
 def test_search_for_parts_that_lie_apart_finds_nothing_between_them(cli, tmp_path):
     parts = [box(west, 52.46, west + 0.04, 52.48) for west in (13.38, 17.38)]
-    days = "--start 2026-06-01 --end 2026-06-01"
+    days = "--start 2026-06-01 --end 2026-06-03"
     file = tmp_path / "parts.geojson"
     file.write_text(json.dumps(mapping(MultiPolygon(parts))))
     found = cli(f"search sandbox-host --aoi {file} {days} --json").json["features"]
