@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import requests
 
 from tests.launch import Forked, launch
 from up42_pipelines.api import Credentials, Hosts, Patience, Up42Client
+from up42_pipelines.lake import RasterWorker, VectorWorker
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -177,6 +178,17 @@ def object_store(request) -> Iterator[ObjectStore]:
 def emulated() -> Callable[[str], AbstractContextManager[ObjectStore]]:
     """`with emulated("s3") as store`: what `object_store` is, of one kind."""
     return _emulated
+
+
+@pytest.fixture(scope="session")
+def lasting_helpers() -> Iterator[None]:
+    """Runs in this process share one helper of each kind: to start one takes longer than most of what it then does."""
+    from up42_pipelines.assets import landing
+
+    with RasterWorker() as rasters, VectorWorker() as vectors, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(landing, "RasterWorker", lambda: nullcontext(rasters))
+        patch.setattr(landing, "VectorWorker", lambda: nullcontext(vectors))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -121,7 +121,7 @@ class Location:
 
 
 @pytest.fixture(scope="module")
-def location(start_sandbox, tmp_path_factory) -> Iterator[Location]:
+def location(start_sandbox, lasting_helpers, tmp_path_factory) -> Iterator[Location]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         location = Location(
             start_sandbox("--speed", "1", "--seed", "360"), tmp_path_factory.mktemp("location"), monkeypatch

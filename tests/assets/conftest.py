@@ -117,6 +117,11 @@ def failure_metadata(result: dg.ExecuteInProcessResult, step: str) -> dict:
     return figures(event.step_failure_data.user_failure_data.metadata)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def helpers(lasting_helpers) -> None:
+    """For all graphs."""
+
+
 @pytest.fixture
 def sent(monkeypatch) -> list[tuple[str, str]]:
     """Method and target of every request from now on."""
