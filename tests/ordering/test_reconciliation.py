@@ -301,6 +301,16 @@ class TestSettling:
         books.settle()
         assert books.found() == []
 
+    def test_a_reservation_of_an_intent_that_was_removed_and_begun_anew(self, books):
+        key = books.purchase().key
+        long_ago = datetime.now(UTC) - timedelta(minutes=1)
+        books.buyer.ledger.reserve(_reservation(key, long_ago))
+        assert books.buyer.recover(books.purchase()) is None
+        assert books.found() == [FindingKind.RESERVED]
+        books.settle()
+        assert books.found() == []
+        assert books.buyer.ledger.sheet().committed() == 0
+
     @pytest.mark.parametrize("lost", [{"tags": None}, {"display_name": "by hand"}])
     def test_a_reservation_without_an_intent_whose_order_exists(self, books, lost):
         key = books.purchase().key

@@ -265,7 +265,8 @@ def test_an_intent_that_was_removed_fences_nobody_off():
     assert refused(left, entry(credits=101, claim=1, journal="new"), month=100).asked == 101
     again = reserved(left, entry(run="r2", credits=90, claim=1, journal="new"), month=100)
     assert again == sheet_of(entry(run="r2", credits=90, claim=1, journal="new"))
-    assert release(left, "a", claim=1, journal="new") == sheet_of()
+    assert release(left, "a", claim=9, journal="new") == left
+    assert release(again, "a", claim=4, journal="removed") == again
 
 
 @pytest.mark.parametrize("state", EntryState)

@@ -95,14 +95,8 @@ class OrderPurchase:
         return cls(planned, orders, account)
 
     def find(self) -> list[Found[Order]]:
-        """Every order whose tags or, failing that, whose display name carries the key."""
-        tag = key_tag(self.key)
-        tagged = [one for one in self._orders.list(tags=[tag]) if tag in (one.tags or ())]
-        # Tags can be edited in the console; a display name cannot, and ends with the key.
-        named = tagged or [
-            one for one in self._orders.list(display_name=self.key) if self.key in (one.display_name or "")
-        ]
-        return [self._found(order) for order in named]
+        """Every order that carries the key."""
+        return [self._found(order) for order in carrying(self._orders, self.key)]
 
     def price(self) -> int:
         """The estimate in whole credits, rounded up."""
@@ -142,3 +136,11 @@ class OrderPurchase:
             returned=order.status == OrderStatus.CANCELED,
             contradiction=contradiction(self.planned, order),
         )
+
+
+def carrying(orders: OrdersApi, key: str) -> list[Order]:
+    """Every order whose tags or, failing that, whose display name carries the key."""
+    tag = key_tag(key)
+    tagged = [one for one in orders.list(tags=[tag]) if tag in (one.tags or ())]
+    # Tags can be edited in the console; a display name cannot, and ends with the key.
+    return tagged or [one for one in orders.list(display_name=key) if key in (one.display_name or "")]

@@ -12,10 +12,10 @@ from up42_pipelines.errors import NotFound, OrderContradicted, Up42Error
 from up42_pipelines.ordering.adoption import plan_of
 from up42_pipelines.ordering.audit import audit
 from up42_pipelines.ordering.findings import AuditReport, Finding, FindingKind
-from up42_pipelines.ordering.keys import OrderTags, key_tag, pipeline_tag
+from up42_pipelines.ordering.keys import OrderTags, pipeline_tag
 from up42_pipelines.ordering.matching import contradiction
 from up42_pipelines.ordering.plan import Purpose
-from up42_pipelines.ordering.purchase import KIND, AccountApi, OrderPurchase, OrdersApi
+from up42_pipelines.ordering.purchase import KIND, AccountApi, OrderPurchase, OrdersApi, carrying
 from up42_pipelines.purchasing.budget import Entry, EntryState
 from up42_pipelines.purchasing.buying import Buyer
 from up42_pipelines.purchasing.intents import Intent, IntentBook, State
@@ -87,24 +87,25 @@ def _settle(finding: Finding, buyer: Buyer, orders: OrdersApi, jobs: Collection[
     if finding.kind == FindingKind.CANCELLED:
         buyer.ledger.returned(finding.key)
     elif finding.kind in _LEFT_BEHIND:
-        _, intent = buyer.book.read(finding.key)
-        if intent is not None:
-            if purchase := buyer.restored(intent):
-                buyer.recover(purchase)
-        elif finding.key not in jobs:
-            _release(finding.key, buyer, orders)
+        entry = buyer.ledger.sheet().entries.get(finding.key)
+        if not _is_there(finding.key, buyer, orders, jobs) and entry is not None and _must_be_listed(entry, buyer):
+            # Reserved under an intent that was removed; else the look-up has given it back.
+            buyer.ledger.release(entry.key, claim=entry.claim, journal=entry.journal)
 
 
-def _release(key: str, buyer: Buyer, orders: OrdersApi) -> None:
-    """Give back a reservation whose intent was removed, once UP42 would have to list what it was made for."""
-    entry = buyer.ledger.sheet().entries.get(key)
-    believed = timedelta(seconds=buyer.timing.lease_s + buyer.timing.skew_s + buyer.timing.settling_s)
-    if entry is None or buyer.clock.now() < entry.at + believed:
-        return
-    tag = key_tag(key)
-    tagged = any(tag in (order.tags or ()) for order in orders.list(tags=[tag]))
-    if not tagged and not any(key in (order.display_name or "") for order in orders.list(display_name=key)):
-        buyer.ledger.release(key, claim=entry.claim, journal=entry.journal)
+def _is_there(key: str, buyer: Buyer, orders: OrdersApi, jobs: Collection[str]) -> bool:
+    """Whether UP42 has it, or nobody here can say; what an intent knows of it is ended, and so is its reservation."""
+    _, intent = buyer.book.read(key)
+    if intent is None:
+        return key in jobs or bool(carrying(orders, key))
+    purchase = buyer.restored(intent)
+    return purchase is None or buyer.recover(purchase) is not None
+
+
+def _must_be_listed(entry: Entry, buyer: Buyer) -> bool:
+    """Whether UP42 would have to list by now what a reservation was made for."""
+    timing = buyer.timing
+    return buyer.clock.now() >= entry.at + timedelta(seconds=timing.lease_s + timing.skew_s + timing.settling_s)
 
 
 def _take_up(order: Order, buyer: Buyer, orders: OrdersApi, account: AccountApi) -> None:

@@ -217,10 +217,10 @@ def release(sheet: Sheet, key: str, *, claim: int = 0, journal: str = "") -> She
         key: key of the purchase.
         claim: the version of the intent up to which reservations end. Somebody may have reserved the same key under a
             later one since: that stays.
-        journal: of that intent. What was reserved under an intent that was removed before it ends as well.
+        journal: of that intent. What was reserved under another one stays.
     """
     known = sheet.entries.get(key)
-    if known is None or known.state != EntryState.RESERVED or (known.journal == journal and known.claim > claim):
+    if known is None or known.state != EntryState.RESERVED or known.journal != journal or known.claim > claim:
         return sheet
     return sheet.model_copy(update={"entries": {other: one for other, one in sheet.entries.items() if other != key}})
 
