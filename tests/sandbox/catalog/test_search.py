@@ -73,6 +73,7 @@ def test_conditions_choose(sandbox):
     assert [scene for scene in everything if scene["cloudCoverage"] < 10] == clear
     assert 0 < len(clear) < len(everything)
     assert find(sandbox, bbox=BBOX, datetime=MARCH, query={"resolution": {"gt": 3}}) == []
+    assert find(sandbox, bbox=BBOX, datetime=MARCH, query={"resolution": {"eq": 3}}) == everything
     assert find(sandbox, bbox=BBOX, datetime=MARCH, query={"deliveryTime": {"in": ["DAYS"]}}) == []
 
 
@@ -97,7 +98,10 @@ def test_a_bbox_may_cross_the_antimeridian(sandbox):
 
 def test_nothing_comes_from_the_future_or_from_before_2015(sandbox):
     soon = datetime.now(UTC) + timedelta(minutes=1)
+    month = timedelta(days=30)
     assert find(sandbox, bbox=BBOX, datetime=f"{soon.isoformat()}/..") == []
+    assert find(sandbox, bbox=BBOX, datetime=f"{soon.isoformat()}/{(soon + month).isoformat()}") == []
+    assert find(sandbox, bbox=BBOX, datetime=f"{(soon - month).isoformat()}/{soon.isoformat()}")
     assert find(sandbox, bbox=BBOX, datetime="../2014-12-31T23:59:59Z") == []
 
 

@@ -180,6 +180,8 @@ def test_collections_are_paged_newest_first_in_both_directions(sandbox, delivere
     second, links = page(links["next"])
     assert second == newest_first[2:4]
     assert page(links["prev"])[0] == first
+    _, links = page(links["next"])
+    assert page(links["prev"])[0] == second
     assert page(f"{sandbox.url}{ROOT}/collections?workspace_id=00000000-0000-4000-8000-000000000000")[0] == []
     assert len(page(f"{sandbox.url}{ROOT}/collections")[0]) <= 10
 
