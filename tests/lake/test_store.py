@@ -63,33 +63,13 @@ def test_missing_objects_say_so(lake):
     assert lake.url in str(caught.value)
 
 
-def test_publish_from_staging(lake):
-    with lake.staging("items", "one") as staging:
-        file = staging / "scene.tif"
-        file.write_bytes(b"pixels")
-        assert lake.list("items", "one") == []
-        lake.publish(file, "items", "one", "scene.tif")
-        assert not file.exists()
-        (staging / "debris").write_bytes(b"x")
-        kept = staging
-    assert not kept.exists()
+def test_publish_moves(lake, tmp_path):
+    file = tmp_path / "scene.tif"
+    file.write_bytes(b"pixels")
+    lake.publish(file, "items", "one", "scene.tif")
+    assert not file.exists()
     assert lake.list("items", "one") == ["scene.tif"]
     assert lake.read_bytes("items", "one", "scene.tif") == b"pixels"
-
-
-def test_staging_cleans_up_after_a_failure(lake):
-    seen = []
-
-    def fail():
-        with lake.staging("items", "one") as staging:
-            seen.append(staging)
-            (staging / "debris").write_bytes(b"x")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert not seen[0].exists()
-    assert lake.list("items") == [], "the folder that staging made is gone too"
 
 
 def test_href_is_what_a_reader_opens(lake):
@@ -111,7 +91,7 @@ def test_check_writable_leaves_nothing(lake):
 def test_a_file_in_the_way(tmp_path):
     (tmp_path / "lake").write_text("a file")
     lake = Lake(str(tmp_path / "lake"))
-    for act in (lake.check_writable, lambda: lake.write_bytes(b"x", "a"), lake.staging("a").__enter__):
+    for act in (lake.check_writable, lambda: lake.write_bytes(b"x", "a")):
         with pytest.raises(LakeError, match="move it away"):
             act()
 

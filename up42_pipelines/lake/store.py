@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -20,7 +18,6 @@ from up42_pipelines.lake.local_files import (
     TEMPORARY,
     create_file,
     publish_file,
-    remove_if_empty,
     write_file,
     write_files,
 )
@@ -211,9 +208,9 @@ class Lake:
     def publish(self, local_file: Path, *parts: str) -> None:
         """Move a finished local file into the lake, replacing what is there; the file is gone afterwards.
 
-        Atomic in a local lake when the file comes from `staging`, as a rename; a file from another file system is
-        copied beside its target first. Object stores get one upload, a large file in parallel parts; it has its name
-        when the store holds the bytes of the file.
+        Atomic in a local lake: a rename, or, from another file system, a copy beside the target and then a rename.
+        Object stores get one upload, a large file in parallel parts; it has its name when the store holds the bytes of
+        the file.
         """
         path = self.path(*parts)
         with self.explained("write", path):
@@ -239,26 +236,6 @@ class Lake:
         path = self.path(*parts)
         with self.explained("remove", path), suppress(FileNotFoundError), self._undisturbed():
             self.fs.rm_file(path)
-
-    @contextmanager
-    def staging(self, *parts: str) -> Iterator[Path]:
-        """A local directory for files that will be published into the folder `parts`; removed at the end, always.
-
-        In a local lake it lies inside that folder, so that `publish` is a rename and a full disk shows before.
-        """
-        if not self.local:
-            with tempfile.TemporaryDirectory(prefix="up42-lake-") as scratch:
-                yield Path(scratch)
-            return
-        folder = Path(self.path(*parts))
-        directory = folder / f".staging.{secrets.token_hex(8)}{TEMPORARY}"
-        with self.explained("stage files in", str(folder)):
-            directory.mkdir(parents=True)
-        try:
-            yield directory
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
-            remove_if_empty(folder)
 
     def check_writable(self) -> None:
         """Write a small object and remove it again.

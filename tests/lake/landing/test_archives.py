@@ -10,8 +10,9 @@ import pystac
 import pytest
 
 from up42_pipelines.errors import InvalidDelivery, LakeError
-from up42_pipelines.lake import AssetLanded, Lake, read_item
+from up42_pipelines.lake import COG_MEDIA_TYPE, AssetLanded, Lake, read_item
 from up42_pipelines.lake.archives.limits import UnpackLimits
+from up42_pipelines.lake.upkeep.verify import verify
 
 
 @pytest.fixture
@@ -136,3 +137,49 @@ def test_the_lake_has_valid_json(land, lake, delivery):
     assert "Signature" not in json.dumps(document)
     assert document["assets"]["visual"]["up42-pipelines:encoding"]["compression"] == "ZSTD"
     assert document["assets"]["visual"]["up42-pipelines:profile"] == "analytic"
+
+
+def test_archives_with_files_of_one_name_lose_none(land, lake, files, up42_item, zipped, cog_bytes, striped_bytes):
+    papers = {"order/license.txt": b"You may look at it."}
+    one = zipped({"order/image.tif": cog_bytes, **papers})
+    other = zipped({"order/image.tif": striped_bytes, **papers})
+    item = up42_item(
+        {
+            "b.zip": (files.put("b", other), "application/zip", ["data"]),
+            "a.zip": (files.put("a", one), "application/zip", ["data"]),
+            "license": (files.put("license", b"Another license."), "text/plain", ["license"]),
+        }
+    )
+    landed = land(lake, item)
+    assets = landed.item.assets
+    images = {key for key, asset in assets.items() if asset.media_type == COG_MEDIA_TYPE}
+    assert images == {"a.zip/image", "b.zip/image"}
+    assert lake.fs.cat_file(assets["a.zip/image"].href) == cog_bytes
+    assert {key for key in assets if "license" in key} == {"license", "a.zip/license", "b.zip/license"}
+    assert list(verify(lake)) == []
+    assert land(lake, item).already_there
+
+
+def test_a_file_of_an_archive_has_another_key_than_what_lies_beside_it(land, lake, files, up42_item, zipped, cog_bytes):
+    archive = zipped({"order/image.tif": cog_bytes, "order/license.txt": b"You may look at it."})
+    item = up42_item(
+        {
+            "data": (files.put("a", archive), "application/zip", ["data"]),
+            "license": (files.put("license", b"Another license."), "text/plain", ["license"]),
+        }
+    )
+    landed = land(lake, item)
+    texts = {key: lake.fs.cat_file(asset.href) for key, asset in landed.item.assets.items() if "license" in key}
+    assert texts == {"license": b"Another license.", "license-of-archive": b"You may look at it."}
+    assert {"image", "image-quicklook"} < landed.item.assets.keys()
+
+
+def test_an_archive_without_times_has_the_period_of_its_item(land, lake, files, up42_item, zipped, cog_bytes):
+    period = {"start_datetime": "2024-05-01T10:00:00Z", "end_datetime": "2024-05-01T11:00:00Z"}
+    archive = zipped({"order/image.tif": cog_bytes})
+    item = up42_item(
+        {"data": (files.put("a", archive), "application/zip", ["data"])}, properties={"datetime": None, **period}
+    )
+    properties = land(lake, item).item.properties
+    assert {name: properties[name] for name in ("datetime", *period)} == {"datetime": None, **period}
+    assert "up42-pipelines:datetime_from" not in properties

@@ -18,7 +18,7 @@ import pytest
 from up42_pipelines.errors import TransferError
 from up42_pipelines.lake import Lake, RasterWorker, read_item
 from up42_pipelines.lake.events import AssetLanded
-from up42_pipelines.lake.landing.scratch import fetching_folder
+from up42_pipelines.lake.scratch import fetching_folder
 from up42_pipelines.lake.stac.catalog import item_folder
 from up42_pipelines.lake.transfer.plan import PART_BYTES
 from up42_pipelines.lake.upkeep.gc import find_debris, remove_debris

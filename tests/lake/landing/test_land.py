@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pystac
 import pytest
@@ -23,8 +24,10 @@ from up42_pipelines.lake import (
     Severity,
     read_item,
 )
+from up42_pipelines.lake.landing import land as land_module
 from up42_pipelines.lake.stac.catalog import read_withheld
 from up42_pipelines.lake.stac.index import search
+from up42_pipelines.lake.upkeep.gc import remove_debris
 from up42_pipelines.lake.upkeep.verify import verify
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
@@ -151,19 +154,47 @@ def test_another_source_or_a_damaged_file_is_fetched_again(land, lake, delivery,
         assert dataset.shape == (700, 650)
 
 
-def test_a_committed_item_is_away_while_its_files_are_replaced(land, lake, delivery, files, striped_bytes, monkeypatch):
-    land(lake, delivery)
+@pytest.mark.parametrize("rules", [DeliveryRules(), DeliveryRules(bands=9)], ids=["committed", "withheld"])
+def test_an_item_stays_as_it_was_until_what_replaces_it_is_there(
+    land, lake, delivery, files, striped_bytes, monkeypatch, rules
+):
+    before = land(lake, delivery, rules=rules)
     files.put("f9", striped_bytes)
     delivery.assets["k3j2_ms.tiff"].href = f"{files.url}/f9"
     publish, seen = Lake.publish, []
 
     def watched(self, *arguments):
-        seen.append(read_item(lake, "phr", delivery.id))
+        # A collector meets the lake when everything of the item is old, and nothing new is there yet.
+        seen.append(list(remove_debris(lake, now=datetime.now(UTC) + timedelta(days=2))) if not seen else [])
         publish(self, *arguments)
+        now = read_item(lake, "phr", delivery.id) or read_withheld(lake, "phr", delivery.id)
+        assert now.to_dict(transform_hrefs=False) == before.item.to_dict(transform_hrefs=False)
+        assert [finding.kind for finding in verify(lake)] == ["extra file"] * len(seen)
 
     monkeypatch.setattr(Lake, "publish", watched)
-    land(lake, delivery)
-    assert set(seen) == {None}
+    after = land(lake, delivery, rules=rules)
+    assert seen == [[]]
+    old, new = (one.item.assets["k3j2_ms.tiff"] for one in (before, after))
+    assert old.href != new.href
+    assert [finding.path.rpartition("/")[2] for finding in verify(lake)] == [old.href.rpartition("/")[2]]
+    assert len(list(remove_debris(lake, now=datetime.now(UTC) + timedelta(days=2)))) == 1
+    assert list(verify(lake)) == []
+
+
+def test_a_landing_that_waited_for_another_takes_what_that_one_landed(land, local_lake, delivery, files, monkeypatch):
+    folder = land_module.fetching_folder
+
+    def late(*arguments):
+        monkeypatch.setattr(land_module, "fetching_folder", folder)
+        land(local_lake, delivery)
+        files.requests.clear()
+        return folder(*arguments)
+
+    monkeypatch.setattr(land_module, "fetching_folder", late)
+    landed = land(local_lake, delivery)
+    assert files.requests == []
+    assert landed.already_there
+    assert list(verify(local_lake)) == []
 
 
 @pytest.mark.parametrize(
@@ -307,23 +338,6 @@ def test_withheld_released_and_withheld_again(land, lake, delivery, files):
         assert marks == [f"{delivery.id}{'.withheld' if withheld else ''}.json"]
     assert list(verify(lake)) == []
     assert len(files.requests) == fetched, "nothing is fetched again"
-
-
-def test_a_withheld_item_is_away_while_its_files_are_replaced(
-    land, local_lake, delivery, files, striped_bytes, monkeypatch
-):
-    land(local_lake, delivery, rules=DeliveryRules(bands=9))
-    files.put("f9", striped_bytes)
-    delivery.assets["k3j2_ms.tiff"].href = f"{files.url}/f9"
-    publish, seen = Lake.publish, []
-
-    def watched(self, *arguments):
-        seen.append(read_withheld(local_lake, "phr", delivery.id))
-        publish(self, *arguments)
-
-    monkeypatch.setattr(Lake, "publish", watched)
-    assert land(local_lake, delivery, rules=DeliveryRules(bands=9)).withheld
-    assert set(seen) == {None}
 
 
 def test_an_item_of_which_nothing_can_be_used_is_refused(land, local_lake, files, up42_item):

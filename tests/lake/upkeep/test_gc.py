@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from up42_pipelines.lake import Lake
+from up42_pipelines.lake.scratch import fetching_folder
 from up42_pipelines.lake.stac import index
 from up42_pipelines.lake.stac.catalog import index_collection, item_folder, read_withheld, write_items, write_withheld
 from up42_pipelines.lake.upkeep.files import files_below
@@ -257,3 +258,26 @@ def _item(lake, name, *, withheld=False):
     document = lake.read_json(*parts)
     document["properties"].pop("up42-pipelines:withheld", None)
     return pystac.Item.from_dict(document)
+
+
+def test_what_a_landing_at_work_needs_stays_whatever_the_clocks_say(tmp_path):
+    lake = Lake(str(tmp_path))
+    folder = item_folder("c", "one")
+    with fetching_folder(lake, folder) as place:
+        (place / "ms.tif").write_bytes(b"half")
+        assert list(remove_debris(lake, now=LATER)) == []
+        assert (place / "ms.tif").exists()
+    assert {item.file.parts[-1] for item in remove_debris(lake, now=LATER)} == {"ms.tif", "lock"}
+    assert list(tmp_path.rglob("*")) == [tmp_path / "collections"]
+
+
+def test_all_of_a_folder_is_removed_before_anything_is_told(tmp_path, land):
+    """Who reads the list slowly does not have files removed that a landing has put there meanwhile."""
+    lake = Lake(str(tmp_path))
+    for name in ("a.tif", "b.tif"):
+        lake.write_bytes(b"x", *item_folder("c", "one"), name)
+    told = remove_debris(lake, now=LATER)
+    next(told)
+    lake.write_bytes(b"new", *item_folder("c", "one"), "b.tif")
+    list(told)
+    assert lake.read_bytes(*item_folder("c", "one"), "b.tif") == b"new"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from up42_pipelines.lake.archives.unpack import unpack
 from up42_pipelines.lake.landing.files import Files, Origin
 from up42_pipelines.lake.products.merging import merge_facts
 from up42_pipelines.lake.products.recognise import recognise
+from up42_pipelines.lake.products.records import SceneFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,20 +23,26 @@ class Unpacked:
     """What an archive said, once its files are made.
 
     Attributes:
-        facts: about the scene, by the names of `products.SceneFacts`.
+        facts: about the scene.
         announced: by asset key, what its metadata say of a raster or a document, see `stac.item.item_from_archive`.
         left_out: reason by path inside the archive.
         warnings: what is odd, yet no reason to refuse it.
     """
 
-    facts: Mapping[str, Any]
+    facts: SceneFacts
     announced: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
 def land_archive(
-    archive: Path, files: Files, origin: Origin, *, limits: UnpackLimits, tell: Callable[[str], None]
+    archive: Path,
+    files: Files,
+    origin: Origin,
+    *,
+    key_of: Callable[[str], str],
+    limits: UnpackLimits,
+    tell: Callable[[str], None],
 ) -> Unpacked:
     """Unpack an archive beside it, and make files of what is in it.
 
@@ -43,6 +50,7 @@ def land_archive(
         archive: verified bytes.
         files: of the item.
         origin: of the archive, and so of all that is in it.
+        key_of: the item's key for what has a key in the archive.
         limits: on what is unpacked.
         tell: is given the key of each raster, and of each file of features, before it is made.
 
@@ -59,32 +67,44 @@ def land_archive(
         announced: dict[str, dict[str, Any]] = {}
         for product in contents.products:
             for raster in product.rasters:
-                tell(raster.key)
-                files.add_raster(raster.key, raster.source, origin, raster.roles)
-                announced[raster.key] = {
+                tell(key := key_of(raster.key))
+                files.add_raster(key, raster.source, origin, raster.roles)
+                announced[key] = {
                     "title": raster.title,
                     "roles": raster.roles,
                     "gsd_m": raster.gsd_m,
                     "bands": [asdict(band) for band in raster.bands],
                 }
             for vectors in product.vectors:
-                tell(vectors.key)
-                files.add_vectors(vectors.key, vectors.member.path, origin)
-                announced[vectors.key] = {"title": vectors.title, "roles": ("data",)}
+                tell(key := key_of(vectors.key))
+                files.add_vectors(key, vectors.member.path, origin)
+                announced[key] = {"title": vectors.title, "roles": ("data",)}
         left_out = {str(name): reason for name, reason in unpacked.left_out.items() if reason != FOLDER}
         left_out |= contents.left_out
         for document in (*(paper for product in contents.products for paper in product.documents), *contents.documents):
+            key = key_of(document.key)
             try:
-                files.add_document(document.key, document.member.path, document.media_type, origin)
+                files.add_document(key, document.member.path, document.media_type, origin)
             except InvalidDelivery as error:
                 left_out[str(document.member.name)] = str(error)
             else:
-                announced[document.key] = {"roles": document.roles}
+                announced[key] = {"roles": document.roles}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Unpacked(
-        facts=asdict(merge_facts([product.facts for product in contents.products])),
+        facts=merge_facts([product.facts for product in contents.products]),
         announced=announced,
         left_out=left_out,
         warnings=tuple(f"{one.subject}: {one.message}" for one in contents.all_problems),
+    )
+
+
+def together(unpacked: Sequence[Unpacked]) -> Unpacked | None:
+    """What several archives of an item said; None of none."""
+    if len(unpacked) < 2:
+        return unpacked[0] if unpacked else None
+    return Unpacked(
+        facts=merge_facts([one.facts for one in unpacked]),
+        announced={key: said for one in unpacked for key, said in one.announced.items()},
+        warnings=tuple(warning for one in unpacked for warning in one.warnings),
     )

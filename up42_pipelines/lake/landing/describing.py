@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import pystac
@@ -45,11 +46,16 @@ def described(
         raise InvalidDelivery(f"Item {item.id!r}: none of its assets can be used. {reasons}")
     if unpacked is None:
         return lake_item(item, landed, collection_id=collection_id, unchanged=earlier.assets, left_out=left_out)
-    properties, facts = dict(item.properties), dict(unpacked.facts)
+    properties, facts = dict(item.properties), asdict(unpacked.facts)
     is_acquisition = properties.pop(DATETIME_FROM, None) is None
-    moment = item.datetime
-    if is_acquisition and not any(facts.get(name) for name in ("datetime", "start_datetime", "end_datetime")):
-        facts["datetime"] = moment
+    announced = item.common_metadata
+    times = {
+        "datetime": item.datetime,
+        "start_datetime": announced.start_datetime,
+        "end_datetime": announced.end_datetime,
+    }
+    if is_acquisition and not any(facts[name] for name in times):
+        facts |= times
     if unpacked.warnings:
         properties[WARNINGS] = list(unpacked.warnings)
     return item_from_archive(
@@ -58,7 +64,7 @@ def described(
         collection_id=collection_id,
         properties=properties,
         facts=facts,
-        delivered_at=moment or item.common_metadata.start_datetime or _EPOCH,
+        delivered_at=item.datetime or announced.start_datetime or _EPOCH,
         announced={
             **{key: {"title": one.title, "roles": one.roles} for key, one in item.assets.items()},
             **unpacked.announced,

@@ -22,15 +22,18 @@ class Earlier:
         assets: documents of the lake's assets that still hold, by their key in the lake; hrefs are `./name`.
         left_out: reason by source key, of what is not in the lake on purpose.
         sources: keys of the source item that these assets come from.
+        in_use: SHA-256 by plain name of each whole file that the item in the lake refers to. Other bytes get other
+            names, so that the item stays what it was until the new one is committed.
     """
 
     assets: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     sources: frozenset[str] = frozenset()
+    in_use: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def file_names(self) -> set[str]:
-        """Plain names of the files that are in use."""
+        """Plain names of the files of the assets that hold."""
         return {asset["href"].removeprefix("./") for asset in self.assets.values()}
 
 
@@ -52,7 +55,7 @@ def still_holds(lake: Lake, folder: tuple[str, ...], known: pystac.Item | None, 
     for document in documents.values():
         document["href"] = "./" + document["href"].rpartition("/")[2]
     sizes = {key: lake.size(*folder, document["href"][2:]) for key, document in documents.items()}
-    whole = {key for key, document in documents.items() if sizes[key] == document.get("file:size")}
+    whole = {key for key, size in sizes.items() if size is not None and size == documents[key].get("file:size")}
     held, sources = set(), set()
     for key, asset in source.assets.items():
         path = urlsplit(asset.href).path
@@ -67,6 +70,7 @@ def still_holds(lake: Lake, folder: tuple[str, ...], known: pystac.Item | None, 
         assets={key: document for key, document in documents.items() if key in held},
         left_out=left_out,
         sources=frozenset(sources),
+        in_use={documents[key]["href"][2:]: str(documents[key].get("file:checksum"))[4:] for key in whole},
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from up42_pipelines.errors import InvalidDelivery
 from up42_pipelines.lake.archives.unpack import Member
@@ -63,14 +63,11 @@ class Files:
             InvalidDelivery: it is no raster, or damaged.
             LakeError: it cannot be written.
         """
-        name = self._names.new(key, ".tif")
-        target = self.staging / name
+        target = self.staging / ".made.tif"
         made = self._rasters.land(source, target, roles=roles, warp_to=self._warp_to)
         self._show(key, made.quicklook, roles, made.info.count)
         file = LandedAsset(
-            file_name=name,
-            size=target.stat().st_size,
-            sha256=sha256_of(target),
+            **self._named(key, ".tif", target),
             media_type=COG_MEDIA_TYPE,
             source_href=origin.href,
             raster=made.info,
@@ -94,13 +91,10 @@ class Files:
             InvalidDelivery: it holds none, or not all of them can be read.
             LakeError: it cannot be written.
         """
-        name = self._names.new(key, ".parquet")
-        target = self.staging / name
+        target = self.staging / ".made.parquet"
         made = self._vectors.land(path, target)
         file = LandedAsset(
-            file_name=name,
-            size=target.stat().st_size,
-            sha256=sha256_of(target),
+            **self._named(key, ".parquet", target),
             media_type=PARQUET_MEDIA_TYPE,
             source_href=origin.href,
             vectors=made,
@@ -119,13 +113,8 @@ class Files:
         check_content(path, media_type)
         if media_type == "image/png" and type_by_content(_member(path)) is None:
             raise InvalidDelivery("It claims more pixels than a picture has; whoever opens it runs out of memory.")
-        name = self._names.new(key, suffix_of(media_type))
-        target = self.staging / name
-        path.replace(target)
         file = LandedAsset(
-            file_name=name,
-            size=target.stat().st_size,
-            sha256=sha256_of(target),
+            **self._named(key, suffix_of(media_type), path),
             media_type=media_type,
             source_href=origin.href,
             verified_by=origin.verified_by,
@@ -138,11 +127,18 @@ class Files:
         if self._shown is None or self.quicklook is None:
             return
         key = self._shown[2]
-        name = self._names.new(f"{Path(self.landed[key].file_name).stem}-quicklook", ".png")
-        (self.staging / name).write_bytes(self.quicklook)
-        digest = hashlib.sha256(self.quicklook).hexdigest()
-        quicklook = Quicklook(file_name=name, size=len(self.quicklook), sha256=digest)
+        target = self.staging / ".made.png"
+        target.write_bytes(self.quicklook)
+        stem = Path(self.landed[key].file_name).stem
+        quicklook = Quicklook(**self._named(f"{stem}-quicklook.png", "", target))
         self.landed[key] = replace(self.landed[key], quicklook=quicklook)
+
+    def _named(self, key: str, suffix: str, made: Path) -> dict[str, Any]:
+        """Move a file into the staging directory, under a name of its own; name, size and checksum."""
+        size, sha256 = made.stat().st_size, sha256_of(made)
+        name = self._names.new(key, suffix, sha256)
+        made.replace(self.staging / name)
+        return {"file_name": name, "size": size, "sha256": sha256}
 
     def _show(self, key: str, png: bytes | None, roles: Sequence[str], bands: int) -> None:
         """Remember the picture that shows most: what is meant to be looked at, then what has colours.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 from hashlib import sha256
@@ -15,7 +15,7 @@ import pystac
 from up42_pipelines.errors import InvalidDelivery, Up42Error
 from up42_pipelines.lake.content import Kind, check_announced, kind_by_content, kind_of, media_type_of
 from up42_pipelines.lake.events import AssetLanded, AssetProgress, AssetSkipped, AssetStarted, LandingEvent
-from up42_pipelines.lake.landing.archive import Unpacked, land_archive
+from up42_pipelines.lake.landing.archive import Unpacked, land_archive, together
 from up42_pipelines.lake.landing.arrived import recall, remember
 from up42_pipelines.lake.landing.describing import described
 from up42_pipelines.lake.landing.earlier import Earlier, still_holds
@@ -23,11 +23,11 @@ from up42_pipelines.lake.landing.files import Files, Origin
 from up42_pipelines.lake.landing.names import FileNames
 from up42_pipelines.lake.landing.pictures import quicklook_of
 from up42_pipelines.lake.landing.records import LandedItem, LandingOptions
-from up42_pipelines.lake.landing.scratch import fetching_folder, forget
 from up42_pipelines.lake.landing.settling import Place, Settled
 from up42_pipelines.lake.names import safe_name
 from up42_pipelines.lake.rasters.source import RasterSource
 from up42_pipelines.lake.rasters.worker import RasterWorker
+from up42_pipelines.lake.scratch import fetching_folder, forget, staging_in
 from up42_pipelines.lake.stac.assets import QUICKLOOK_OF
 from up42_pipelines.lake.stac.item import ARCHIVE_OF_THE_SAME, without_query
 from up42_pipelines.lake.store import Lake
@@ -105,35 +105,58 @@ class _Landing:
         self.sign, self.rasters, self.vectors = sign, rasters, vectors
         self.ordered, self.options, self.tell = ordered, options, tell
         self.started = time.monotonic()
-        self.place = Place(lake, collection_id, item.id)
+        self.unpacked: dict[str, Unpacked] = {}
+        self.bytes_fetched = self.assets_fetched = 0
+        self._look()
+
+    def _look(self) -> None:
+        """See what is in the lake, and what is to be fetched.
+
+        Raises:
+            InvalidDelivery: there is nothing in the item.
+        """
+        self.place = Place(self.lake, self.collection_id, self.item.id)
         self.earlier = self._earlier()
         self.left_out = dict(self.earlier.left_out)
-        self.unpacked: Unpacked | None = None
-        self.wanted: list[str] = []
-        self.bytes_fetched = self.assets_fetched = 0
+        kinds = {key: kind_of(asset) for key, asset in self.item.assets.items()}
+        if not kinds:
+            raise InvalidDelivery(f"Item {self.item.id!r} has no assets; UP42 may still be preparing it. Try later.")
+        if Kind.RASTER in kinds.values():
+            self.left_out |= {key: ARCHIVE_OF_THE_SAME for key, kind in kinds.items() if kind is Kind.ARCHIVE}
+        self.wanted = [key for key in kinds if key not in self.earlier.sources and key not in self.left_out]
 
     def _earlier(self) -> Earlier:
         """What need not be fetched again. What came out of an archive lands anew when anything beside it is new."""
         earlier = still_holds(self.lake, self.place.folder, self.place.known, self.item)
         held = earlier.sources | earlier.left_out.keys()
         archives = {key for key in earlier.sources if kind_of(self.item.assets[key]) is Kind.ARCHIVE}
-        return Earlier() if archives and not self.item.assets.keys() <= held else earlier
+        anew = archives and not self.item.assets.keys() <= held
+        return Earlier(in_use=earlier.in_use) if anew else earlier
 
     def run(self) -> LandedItem:
         """Land what is missing, and commit or withhold the item."""
-        for key in self.earlier.sources:
-            self.tell(AssetSkipped(item_id=self.item.id, asset_key=key, reason="already in the lake"))
-        wanted = self.wanted = self._wanted()
-        known, folder = self.place.known, self.place.folder
-        if not wanted and known is not None:
-            for asset in known.assets.values():
-                asset.href = "./" + asset.href.rpartition("/")[2]
-            return self._landed(self._settle(known, None), quicklook=None, files_kept=0)
-        with fetching_folder(self.lake, folder) as fetched, self.lake.staging(*folder) as staging:
-            names = FileNames([*self.place.marks, *self.earlier.file_names])
+        if self.wanted or self.place.known is None:
+            with fetching_folder(self.lake, self.place.folder) as fetched:
+                self._look()  # again: another landing of the item may have ended just before
+                if self.wanted or self.place.known is None:
+                    return self._land(fetched)
+        return self._judge(self.place.known)
+
+    def _judge(self, known: pystac.Item) -> LandedItem:
+        """Judge what is in the lake already."""
+        self._tell_skipped()
+        for asset in known.assets.values():
+            asset.href = "./" + asset.href.rpartition("/")[2]
+        return self._landed(self._settle(known, None), quicklook=None, files_kept=0)
+
+    def _land(self, fetched: Path) -> LandedItem:
+        """Fetch what is missing into a folder, and make the item of it."""
+        self._tell_skipped()
+        with staging_in(fetched) as staging:
+            names = FileNames([*self.place.marks, *self.earlier.file_names], self.earlier.in_use)
             files = Files(staging, self.rasters, self.vectors, names, warp_to=self.options.warp_to)
             try:
-                self._fetch(wanted, fetched, files)
+                self._fetch(fetched, files)
                 if not any(QUICKLOOK_OF in asset for asset in self.earlier.assets.values()):
                     files.add_quicklook()
                 made = described(
@@ -142,7 +165,7 @@ class _Landing:
                     collection_id=self.collection_id,
                     earlier=self.earlier,
                     left_out=self.left_out,
-                    unpacked=self.unpacked,
+                    unpacked=together([self.unpacked[key] for key in sorted(self.unpacked)]),
                 )
             except InvalidDelivery:
                 forget(fetched)  # what was delivered wrong is not worth resuming
@@ -152,28 +175,19 @@ class _Landing:
         kept = sum(file.kept for file in files.landed.values())
         return self._landed(settled, quicklook=files.quicklook, files_kept=kept)
 
-    def _wanted(self) -> list[str]:
-        """Keys to fetch.
+    def _tell_skipped(self) -> None:
+        reasons = dict.fromkeys(self.earlier.sources, "already in the lake") | self.left_out
+        for key, reason in reasons.items():
+            self.tell(AssetSkipped(item_id=self.item.id, asset_key=key, reason=reason))
 
-        Raises:
-            InvalidDelivery: there is nothing in the item.
-        """
-        kinds = {key: kind_of(asset) for key, asset in self.item.assets.items()}
-        if not kinds:
-            raise InvalidDelivery(f"Item {self.item.id!r} has no assets; UP42 may still be preparing it. Try later.")
-        if Kind.RASTER in kinds.values():
-            for key in [key for key, kind in kinds.items() if kind is Kind.ARCHIVE]:
-                self._leave_out(key, ARCHIVE_OF_THE_SAME)
-        return [key for key in kinds if key not in self.earlier.sources and key not in self.left_out]
-
-    def _fetch(self, wanted: Sequence[str], folder: Path, files: Files) -> None:
+    def _fetch(self, folder: Path, files: Files) -> None:
         """Fetch assets in parallel, and make files of each as it arrives.
 
         What has arrived stays in `folder` until the item is settled: a landing that fails or is killed half way fetches
         none of it again.
         """
         requests = []
-        for key in wanted:
+        for key in self.wanted:
             self.tell(AssetStarted(item_id=self.item.id, asset_key=key))
             href = self.item.assets[key].href
             # The same name at every attempt, and another for every key.
@@ -206,10 +220,7 @@ class _Landing:
             check_announced(asset, received)
             match kind_by_content(asset, received.path):
                 case Kind.ARCHIVE:
-                    self.unpacked = land_archive(
-                        received.path, files, origin, limits=self.options.unpack, tell=self._unpacking(key)
-                    )
-                    self.left_out |= self.unpacked.left_out
+                    self._unpack(key, received.path, origin, files)
                 case Kind.RASTER:
                     files.add_raster(key, RasterSource(path=received.path), origin, asset.roles or [])
                 case Kind.VECTOR:
@@ -260,5 +271,20 @@ class _Landing:
     def _progress(self, key: str, received: int, total: int | None) -> None:
         self.tell(AssetProgress(item_id=self.item.id, asset_key=key, received=received, total=total))
 
-    def _unpacking(self, key: str) -> Callable[[str], None]:
-        return lambda made: self.tell(AssetStarted(item_id=self.item.id, asset_key=f"{key}/{made}"))
+    def _unpack(self, key: str, archive: Path, origin: Origin, files: Files) -> None:
+        """Make files of what an archive holds, under keys that neither the item nor another archive of it has."""
+        assets = self.item.assets
+        several = sum(kind_of(asset) is Kind.ARCHIVE for asset in assets.values()) > 1
+
+        def key_of(inner: str) -> str:
+            name = f"{key}/{inner}" if several else inner
+            while name in files.landed or (name in assets and name != key):
+                name += "-of-archive"
+            return name
+
+        def tell(made: str) -> None:
+            self.tell(AssetStarted(item_id=self.item.id, asset_key=f"{key}/{made}"))
+
+        unpacked = land_archive(archive, files, origin, key_of=key_of, limits=self.options.unpack, tell=tell)
+        self.unpacked[key] = unpacked
+        self.left_out |= {f"{key}/{name}" if several else name: why for name, why in unpacked.left_out.items()}

@@ -96,11 +96,5 @@ class Place:
     def _publish(self, files: Files) -> None:
         names = [file.file_name for file in files.landed.values()]
         names += [file.quicklook.file_name for file in files.landed.values() if file.quicklook is not None]
-        if self.known is not None:
-            in_use = {asset.href.rpartition("/")[2] for asset in self.known.assets.values()}
-            if in_use & set(names):
-                # An item never describes other bytes than there are: it is away while they are replaced.
-                for mark in self.marks:
-                    self._lake.remove(*self.folder, mark)
         for name in names:
             self._lake.publish(files.staging / name, *self.folder, name)

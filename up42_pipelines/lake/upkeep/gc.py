@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,8 +24,9 @@ from posixpath import join, normpath
 from typing import Any
 from urllib.parse import unquote
 
-from up42_pipelines.errors import LakeError
+from up42_pipelines.errors import LakeError, TransferError
 from up42_pipelines.lake.local_files import remove_if_empty
+from up42_pipelines.lake.scratch import LOCK, fetching_folder
 from up42_pipelines.lake.stac import index
 from up42_pipelines.lake.stac.catalog import (
     is_item,
@@ -89,8 +91,8 @@ def find_debris(lake: Lake, *, older_than: timedelta = OLD_ENOUGH, now: datetime
 def remove_debris(lake: Lake, *, older_than: timedelta = OLD_ENOUGH, now: datetime | None = None) -> Iterator[Debris]:
     """Remove what killed work has left; each file as it is removed.
 
-    Before anything in an item folder goes, the folder is looked at once more: a landing that began meanwhile may have
-    committed an item that needs it.
+    Before anything in an item folder goes, the folder is looked at once more, with the lock that landings on this
+    machine take: a landing that began meanwhile needs what is there, or has committed an item that does.
 
     Raises:
         LakeError: the lake cannot be read or written.
@@ -104,20 +106,31 @@ def remove_debris(lake: Lake, *, older_than: timedelta = OLD_ENOUGH, now: dateti
     for debris in find_debris(lake, older_than=older_than, now=now):
         folders.setdefault(debris.file.parts[:-1][:3], []).append(debris)
     for folder, candidates in folders.items():
-        still = {debris.file.path for debris in candidates}
-        if len(folder) == 3 and is_item_folder(folder[2]):
-            again = _in_item_folder(lake, folder[2], files_below(lake, *folder), before, set())
-            still &= {debris.file.path for debris in again}
-        for debris in candidates:
-            if debris.upload is not None:
-                remove_uploads(lake.fs, [debris.upload])
-            elif debris.file.path in still:
-                lake.remove(*debris.file.parts)
-            else:
-                continue
-            yield debris
+        yield from _removed(lake, folder, candidates, before)
     if lake.local:
         _remove_empty_folders(Path(lake.path(COLLECTIONS)), before)
+
+
+def _removed(lake: Lake, folder: tuple[str, ...], candidates: list[Debris], before: datetime) -> list[Debris]:
+    """Remove debris of one folder; of an item's, what is still debris when no landing is at work there."""
+    if len(folder) < 3 or not is_item_folder(folder[2]):
+        _remove(lake, candidates)
+        return candidates
+    with suppress(TransferError), fetching_folder(lake, folder):
+        again = _in_item_folder(lake, folder[2], files_below(lake, *folder), before, set())
+        still = {debris.file.path for debris in again}
+        removed = [one for one in candidates if one.upload is not None or one.file.path in still]
+        _remove(lake, removed)
+        return removed
+    return []
+
+
+def _remove(lake: Lake, found: list[Debris]) -> None:
+    for debris in found:
+        if debris.upload is not None:
+            remove_uploads(lake.fs, [debris.upload])
+        elif debris.file.parts[3:] != LOCK:  # it is held, and goes with what holds it
+            lake.remove(*debris.file.parts)
 
 
 def _unfinished_uploads(lake: Lake, older_than: timedelta, now: datetime) -> list[Debris]:
@@ -160,7 +173,7 @@ def _in_item_folder(
             return []  # damaged: `verify` reports it, and a person decides
         needed |= _referenced(lake, mark, document)
     elsewhere |= needed - {file.path for file in files}
-    if any(file.changed >= before for file in files):
+    if any(file.changed >= before for file in files if file.parts[3:] != LOCK):
         return []
     if not marks:
         return [_temporary(file) if file.is_temporary else Debris(file=file, why="no item") for file in files]
