@@ -4,6 +4,7 @@ import shutil
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -63,6 +64,12 @@ class TestApproval:
         monkeypatch.setattr("getpass.getuser", lambda: "bo")
         key = books.let_wait(PARTITION)
         assert run(f"orders approve {key} --json").json["approval"]["by"] == "bo"
+
+    @pytest.mark.parametrize("error", [KeyError("getpwuid(): uid not found: 1000"), OSError("No username set")])
+    def test_a_login_without_a_name_must_say_who(self, run, monkeypatch, error):
+        monkeypatch.setattr("getpass.getuser", Mock(side_effect=error))
+        said = run("orders approve KEY")
+        assert (said.code, "--by" in said.stderr) == (2, True)
 
     def test_what_does_not_wait_cannot_be_approved(self, run, books):
         books.buy(PARTITION)

@@ -64,7 +64,7 @@ def approve(key: str, credits: int | None, by: str | None, lake_url: str, out: O
     from up42_pipelines.lake import Lake
     from up42_pipelines.purchasing.intents import IntentBook
 
-    intent = IntentBook(Lake(lake_url)).approve(key, credits=credits, by=by or getpass.getuser(), at=datetime.now(UTC))
+    intent = IntentBook(Lake(lake_url)).approve(key, credits=credits, by=by or _login(), at=datetime.now(UTC))
     out.record(
         _as_document(intent),
         {"key": intent.key, "what": intent.label, "partition": intent.partition, "approval": intent.note},
@@ -192,6 +192,13 @@ def show(pipeline: str, lake_url: str, out: Output) -> None:
     entries = list(sheet.entries.values())
     out.part("months", _grouped(entries, lambda entry: entry.month), _committed("month"))
     out.part("partitions", _grouped(entries, lambda entry: entry.partition), _committed("partition"))
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:  # a container may run as a user that it does not know
+        raise click.UsageError("Your login has no name: say with --by who approves.") from error
 
 
 def _grouped(entries: Sequence[Entry], name: Callable[[Entry], str]) -> list[tuple[str, list[Entry]]]:
