@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
 import dagster as dg
@@ -46,16 +46,17 @@ def before_after(before: bytes | None, after: bytes | None) -> dg.MetadataValue:
 def _cell(alt: str, image: bytes | None) -> str:
     if image is None:
         return "_no picture_"
-    small = next((made for made in _thumbnails(image) if made is None or len(made) <= MAX_BYTES // 2), None)
-    return f"![{alt}]({_data_uri(small)})" if small else "_cannot be shown_"
+    for max_px in _SIZES_PX:
+        pixels = _pixels(image, max_px)
+        if pixels is None:
+            return "_cannot be shown_"
+        small = _encoded(pixels, "JPEG", QUALITY=85)  # a PNG of as many bytes has half the width
+        if len(small) <= MAX_BYTES // 2:
+            break
+    return f"![{alt}]({_data_uri(small, 'image/jpeg')})"
 
 
-def _thumbnails(image: bytes) -> Iterator[bytes | None]:
-    """Smaller and smaller ones."""
-    return (thumbnail(image, max_px=max_px) for max_px in _SIZES_PX)
-
-
-def _data_uri(image: bytes, media_type: str = "image/png") -> str:
+def _data_uri(image: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(image).decode()}"
 
 
@@ -81,11 +82,15 @@ def _pixels(image: bytes, max_px: int) -> np.ndarray | None:
 
 def png(pixels: np.ndarray) -> bytes:
     """Encode uint8 pixels `(band, y, x)`, one or three bands, as PNG."""
+    return _encoded(pixels, "PNG")
+
+
+def _encoded(pixels: np.ndarray, driver: str, **options: int) -> bytes:
     count, height, width = pixels.shape
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with MemoryFile() as file:
-            with file.open(driver="PNG", width=width, height=height, count=count, dtype="uint8") as target:
+            with file.open(driver=driver, width=width, height=height, count=count, dtype="uint8", **options) as target:
                 target.write(pixels)
             return bytes(file.read())
 
