@@ -71,6 +71,27 @@ def test_a_tile_outside_of_the_package_is_not_read(raster_worker, make_raster, m
 
 
 @pytest.mark.parametrize(
+    "spelling",
+    [
+        '<data_file_path href="{}"/>',
+        '<DATA_FILE_PATH HREF="{}"/>',
+        '<DATA_FILE_PATH HREF="{}" href="IMAGERY.TIF"/>',
+        "<DATA_FILE_PATH><href>{}</href></DATA_FILE_PATH>",
+    ],
+)
+def test_spellings_that_only_gdal_takes_for_a_reference(
+    raster_worker, make_raster, make_dimap, noise, tmp_path, spelling
+):
+    """GDAL compares names without case, and takes elements for attributes."""
+    outside = make_raster("outside.tif", noise(1, 100))
+    source = make_dimap("IMAGERY.TIF", width=50, height=100)
+    hostile = spelling.format(f"{'../' * 9}{outside}")
+    document = source.path.read_text().replace('<DATA_FILE_PATH href="IMAGERY.TIF"/>', hostile)
+    source.path.write_text(document)
+    refused(raster_worker, source, tmp_path, "lies outside of its package")
+
+
+@pytest.mark.parametrize(
     "href", ["/vsicurl/http://127.0.0.1:9/a.tif", "http://127.0.0.1:9/a.tif", "GTIFF_DIR:1:/etc/a.tif", "C:\\a.tif"]
 )
 def test_a_tile_that_is_no_file_name_is_not_read(raster_worker, make_dimap, tmp_path, href):

@@ -20,13 +20,12 @@ from up42_pipelines.lake.products.dimap_tiles import (
     hrefs,
     listed_tiles,
     parts_are_adjacent,
-    references,
 )
 from up42_pipelines.lake.products.documents import local_name, read_bytes, read_head, read_xml, text_of
 from up42_pipelines.lake.products.image_size import image_size
 from up42_pipelines.lake.products.merging import merge_facts
 from up42_pipelines.lake.products.records import Member, Problem, Product, ProductRaster
-from up42_pipelines.lake.rasters.members import DIMAP_ROOTS
+from up42_pipelines.lake.rasters.members import DIMAP_ROOTS, references
 from up42_pipelines.lake.rasters.source import RasterSource
 
 _SIGNS = tuple(f"<{root}".encode() for root in DIMAP_ROOTS)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from up42_pipelines.lake.products.delivery import problem, resolve, some
-from up42_pipelines.lake.products.documents import local_name, text_of
+from up42_pipelines.lake.products.documents import text_of
 from up42_pipelines.lake.products.records import Member, Problem
 from up42_pipelines.lake.products.values import integer
+from up42_pipelines.lake.rasters.members import references
 
 # A Pléiades strip of 20 x 300 km at 0.3 m has some 5000 tiles of 4096 x 4096 pixels.
 _MAX_TILES = 100_000
@@ -156,18 +156,6 @@ def hostile_references(member: Member, root: Element) -> list[Problem]:
         if not href.isascii() or resolve(member.name.parent, href) is None:
             found.append(problem("hostile", member, f"{owner} refers to {href[:80]!r}, out of the delivery"))
     return found
-
-
-def references(root: Element) -> Iterator[tuple[str, str]]:
-    """Every `href` with the upper-case name of its element: as an attribute, or as a child, which GDAL takes too."""
-    for element in root.iter():
-        owner = element.tag.upper()
-        for name, value in element.attrib.items():
-            if local_name(name).lower() == "href":
-                yield owner, value
-        for child in element:
-            if child.tag.lower() == "href":
-                yield owner, (child.text or "").strip()
 
 
 def hrefs(element: Element | None) -> list[str]:

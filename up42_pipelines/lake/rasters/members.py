@@ -58,6 +58,25 @@ def has_placeholder_rpcs(source: RasterSource) -> bool:
     return any(document is not None and _has_placeholders(document) for document in documents)
 
 
+def references(root: Element) -> Iterator[tuple[str, str]]:
+    """Every `href` with the upper-case name of its element, which GDAL compares without case.
+
+    As an attribute, or as a child, which GDAL takes for one.
+    """
+    for element in root.iter():
+        owner = _local(element.tag).upper()
+        for name, value in element.attrib.items():
+            if _local(name).lower() == "href":
+                yield owner, value
+        for child in element:
+            if _local(child.tag).lower() == "href":
+                yield owner, (child.text or "").strip()
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]
+
+
 def _is_document(file: Path, source: RasterSource) -> bool:
     return file == source.path or (source.driver == "DIMAP" and file.suffix.lower() in {".xml", ".dim"})
 
@@ -79,13 +98,12 @@ def _is_world_file(file: Path) -> bool:
 
 
 def _check_names(document: Element, file: Path, root: Path) -> None:
-    for element in document.iter():
-        href = element.get("href")
-        if href is None or not element.tag.endswith("_PATH"):
+    for owner, href in references(document):
+        if not owner.endswith("_PATH"):
             continue
         named = PurePosixPath(href.replace("\\", "/"))
         place = PurePosixPath(os.path.normpath(PurePosixPath(file.parent.relative_to(root).as_posix()) / named))
-        if element.tag != "DATA_FILE_PATH" and href.startswith(("http://", "https://")):
+        if owner != "DATA_FILE_PATH" and href.startswith(("http://", "https://")):
             continue  # a producer's page, which GDAL does not open
         # A scheme, a drive, or GDAL's `PREFIX:1:file` has a colon; so may an honest name, but no provider's.
         if named.is_absolute() or ":" in href or place.parts[:1] == ("..",):
