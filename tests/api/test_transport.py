@@ -207,6 +207,14 @@ class TestErrors:
         assert transport.json("GET", "/x") == {"fine": True}
         assert "Authorization" not in script.requests("/y")[0]["headers"]
 
+    @pytest.mark.parametrize("once", [False, True])
+    def test_a_call_without_a_body_says_json_too(self, script, transport, once):
+        """As UP42's own client does for signed URLs and cancellations; a server may insist on it."""
+        script.on("/x", OK)
+        transport.send("POST", "/x", once=once)
+        [request] = script.requests("/x")
+        assert (request["headers"]["Content-Type"], request["body"]) == ("application/json", b"")
+
     def test_nothing_is_remembered_between_requests(self, script, transport):
         script.on("/x", (200, {}, {"Set-Cookie": "session=1"}))
         transport.send("GET", "/x")

@@ -23,6 +23,8 @@ from up42_pipelines.uptime import uptime_s
 
 USER_AGENT = f"up42-pipelines/{__version__}"
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
+_JSON = {"Content-Type": "application/json"}
+"""Sent with every call, also one without a body, as UP42's own client does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +122,7 @@ class Transport:
         def exchange(token: str | None) -> requests.Response:
             if not_after is not None and (late_s := self._clock() - not_after) > 0:
                 raise TooLate(_too_late(method, url, late_s))
-            sent = {**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
+            sent = {**_JSON, **(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
             return self._exchange(method, url, params=params, json=json, headers=sent, once=once)
 
         token = self._tokens.get() if ours else None
