@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from up42_pipelines.errors import LakeError
 from up42_pipelines.lake import Lake
 from up42_pipelines.lake.stac import index
 from up42_pipelines.lake.stac.catalog import write_items
 from up42_pipelines.lake.upkeep import repair as module
+from up42_pipelines.lake.upkeep.gc import remove_debris
 from up42_pipelines.lake.upkeep.repair import repair
 from up42_pipelines.lake.upkeep.verify import verify
 
@@ -134,3 +141,48 @@ def test_nothing_to_derive(lake):
     write_items(lake, "c", [])
     assert list(repair(lake)) == []
     assert lake.list() == []
+
+
+EDITS = {
+    "no time": lambda item: item["properties"].update(datetime="yesterday"),
+    "time without zone": lambda item: item["properties"].update(datetime="2024-05-01T00:00:00"),
+    "number as time": lambda item: item["properties"].update(datetime=5),
+    "texts as box": lambda item: item.update(bbox=["13", "52", "13", "52"]),
+    "short box": lambda item: item.update(bbox=[13, 52]),
+    "infinite box": lambda item: item.update(bbox=[13, 52, float("nan"), 52]),
+    "asset": lambda item: item.update(assets={"a": 5}),
+    "link": lambda item: item.update(links=["../collection.json"]),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_an_item_edited_by_hand_is_named_and_keeps_nobody_from_working(lake, land, edit):
+    land(lake, "a")
+    land(lake, "b")
+    edited = lake.read_json(*FOLDER, "a", "a.json")
+    edit(edited)
+    lake.write_bytes(json.dumps(edited).encode(), *FOLDER, "a", "a.json")
+    path = "collections/c/a/a.json"
+    assert ("damaged", path) in [(finding.kind, finding.path) for finding in verify(lake)]
+    lake.remove(*FOLDER, "collection.json")
+    land(lake, "n")
+    (done,) = repair(lake)
+    assert (done.items, done.damaged) == (2, (path,))
+    assert [finding.kind for finding in verify(lake)] == ["damaged"]
+    assert {one.why for one in remove_debris(lake, now=datetime.now(UTC) + timedelta(days=2))} == {"removal"}
+    assert lake.exists(*FOLDER, "a", "a.tif")
+    assert [item["id"] for item in index.search(lake, "c")] == ["b", "n"]
+
+
+@pytest.mark.parametrize(
+    "extent", [{"temporal": {"interval": [["yesterday", None]]}}, {"spatial": {"bbox": [["13", 52, 13, 52]]}}]
+)
+def test_a_collection_edited_by_hand_is_made_anew(lake, land, extent):
+    land(lake, "a")
+    before = lake.read_json(*FOLDER, "collection.json")
+    lake.write_json({**before, "extent": {**before["extent"], **extent}}, *FOLDER, "collection.json")
+    assert [finding.kind for finding in verify(lake)] == ["damaged"]
+    with pytest.raises(LakeError, match="lake repair"):
+        land(lake, "b")
+    list(repair(lake))
+    assert list(verify(lake)) == []

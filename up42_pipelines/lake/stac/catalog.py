@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pystac
 import pystac.errors
@@ -31,6 +31,7 @@ from up42_pipelines.lake.stac.links import (
     add_children,
     add_items,
     is_index,
+    is_item,
     linked_in,
     name_of,
     new_catalog,
@@ -78,12 +79,6 @@ def mark_of(name: str) -> str:
 def withheld_mark_of(name: str) -> str:
     """File name of a withheld item in the item folder of this name."""
     return f"{name}.withheld.json"
-
-
-def is_item(document: Any) -> bool:
-    """Whether a document has what an item in the catalogue needs; `validation` knows whether it is valid."""
-    wanted = {"id": str, "properties": dict, "assets": dict, "links": list}
-    return isinstance(document, dict) and all(isinstance(document.get(key), kind) for key, kind in wanted.items())
 
 
 def write_item(lake: Lake, collection_id: str, item: pystac.Item) -> None:

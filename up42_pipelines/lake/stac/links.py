@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,10 @@ _STAC_VERSION = "1.1.0"
 
 Document = dict[str, Any]
 
+_TIMES = ("start_datetime", "datetime", "end_datetime")
+# What reading a document raises that somebody has edited.
+_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
+
 
 def is_index(document: Any) -> bool:
     """Whether a document has what is needed to add links to it."""
@@ -22,11 +27,25 @@ def is_index(document: Any) -> bool:
         linked_in(document, "item")
         linked_in(document, "child")
         return document.get("type") == "Catalog" or (
-            len(document["extent"]["spatial"]["bbox"][0]) == 4
-            and len(document["extent"]["temporal"]["interval"][0]) == 2
+            _box(document["extent"]["spatial"]["bbox"][0]) is not None
+            and len(document["extent"]["spatial"]["bbox"][0]) == 4
+            and len(_moments(document["extent"]["temporal"]["interval"][0])) <= 2
         )
-    except (KeyError, TypeError, AttributeError, IndexError):
+    except _UNREADABLE:
         return False
+
+
+def is_item(document: Any) -> bool:
+    """Whether a document has what an item in the catalogue needs; `validation` knows whether it is valid."""
+    wanted = {"id": str, "properties": dict, "assets": dict, "links": list}
+    if not isinstance(document, dict) or not all(isinstance(document.get(key), kind) for key, kind in wanted.items()):
+        return False
+    try:
+        _box(document.get("bbox"))
+        _moments(document["properties"].get(name) for name in _TIMES)
+    except _UNREADABLE:
+        return False
+    return all(isinstance(one, dict) for one in (*document["assets"].values(), *document["links"]))
 
 
 def linked_in(document: Document, relation: str) -> set[str]:
@@ -81,26 +100,36 @@ def add_items(collection: Document, items: Mapping[str, Document]) -> None:
         return
     extent = collection["extent"]
     first = not linked_in(collection, "item")
-    box = None if first else tuple(extent["spatial"]["bbox"][0])
-    times = [time for time in extent["temporal"]["interval"][0] if time]
+    box = None if first else _box(extent["spatial"]["bbox"][0])
+    moments = _moments(extent["temporal"]["interval"][0])
     for item in items.values():
-        if bbox := item.get("bbox"):
-            here = (bbox[0], bbox[1], bbox[3], bbox[4]) if len(bbox) == 6 else tuple(bbox)
+        if (here := _box(item.get("bbox"))) is not None:
             box = here if box is None else union_bbox(box, here)
-        properties = item["properties"]
-        times += [
-            time
-            for name in ("start_datetime", "datetime", "end_datetime")
-            if (time := properties.get(name)) is not None
-        ]
+        moments += _moments(item["properties"].get(name) for name in _TIMES)
     if box is not None:
         extent["spatial"]["bbox"][0] = list(box)
-    moments: list[datetime] = sorted(map(str_to_datetime, times))
     if moments:
-        extent["temporal"]["interval"][0] = [datetime_to_str(moments[0]), datetime_to_str(moments[-1])]
+        extent["temporal"]["interval"][0] = [datetime_to_str(min(moments)), datetime_to_str(max(moments))]
     collection["links"] += [
         {"rel": "item", "href": f"./{name}/{name}.json", "type": "application/geo+json"} for name in items
     ]
+
+
+def _box(bbox: Any) -> tuple[float, float, float, float] | None:
+    """West, south, east, north of a bbox, of six numbers without the heights; None when there is none."""
+    if not bbox:
+        return None
+    west, south, east, north = (bbox[at] for at in ((0, 1, 3, 4) if len(bbox) == 6 else range(4)))
+    if not all(math.isfinite(side) for side in (west, south, east, north)):
+        raise ValueError("a bbox is of finite numbers")
+    return west, south, east, north
+
+
+def _moments(times: Iterable[Any]) -> list[datetime]:
+    moments = [str_to_datetime(time) for time in times if time is not None]
+    if any(moment.tzinfo is None for moment in moments):
+        raise ValueError("a time has a zone")
+    return moments
 
 
 def union_bbox(one: Sequence[float], other: Sequence[float]) -> tuple[float, float, float, float]:

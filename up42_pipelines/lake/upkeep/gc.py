@@ -29,13 +29,12 @@ from up42_pipelines.lake.local_files import remove_if_empty
 from up42_pipelines.lake.scratch import LOCK, fetching_folder
 from up42_pipelines.lake.stac import index
 from up42_pipelines.lake.stac.catalog import (
-    is_item,
     is_item_folder,
     mark_of,
     read_index,
     withheld_mark_of,
 )
-from up42_pipelines.lake.stac.links import COLLECTION, COLLECTIONS, linked_in
+from up42_pipelines.lake.stac.links import COLLECTION, COLLECTIONS, is_item, linked_in
 from up42_pipelines.lake.store import Lake
 from up42_pipelines.lake.upkeep.files import StoredFile, by_item, collection_names, files_below, files_in
 from up42_pipelines.lake.uploads import Debris as UnfinishedUpload

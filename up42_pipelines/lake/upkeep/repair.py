@@ -10,7 +10,6 @@ from up42_pipelines.errors import LakeError
 from up42_pipelines.lake.names import safe_name
 from up42_pipelines.lake.stac import index
 from up42_pipelines.lake.stac.catalog import (
-    is_item,
     is_item_folder,
     item_folder,
     link_collections,
@@ -26,6 +25,7 @@ from up42_pipelines.lake.stac.links import (
     add_children,
     add_items,
     is_index,
+    is_item,
     new_catalog,
     new_collection,
 )

@@ -12,14 +12,13 @@ from up42_pipelines.errors import LakeError
 from up42_pipelines.lake.names import safe_name
 from up42_pipelines.lake.stac import index
 from up42_pipelines.lake.stac.catalog import (
-    is_item,
     is_item_folder,
     item_folder,
     mark_of,
     placed,
     withheld_mark_of,
 )
-from up42_pipelines.lake.stac.links import CATALOG, COLLECTION, COLLECTIONS, add_items, is_index, linked_in
+from up42_pipelines.lake.stac.links import CATALOG, COLLECTION, COLLECTIONS, add_items, is_index, is_item, linked_in
 from up42_pipelines.lake.stac.table import Placed
 from up42_pipelines.lake.stac.validation import problems
 from up42_pipelines.lake.store import Lake
