@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy.ma  # noqa: F401 - rasterio imports it with the first pixels it reads: here once, not in every fork
+
 from up42_pipelines.lake.confined.helper import Job, serve
 from up42_pipelines.lake.confined.wire import rebuilt
 from up42_pipelines.lake.rasters.cog import land_raster
