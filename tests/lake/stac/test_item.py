@@ -16,7 +16,15 @@ import pytest
 from up42_pipelines.errors import InvalidDelivery
 from up42_pipelines.lake.rasters.raster import RasterInfo
 from up42_pipelines.lake.stac import extensions, item, validation
-from up42_pipelines.lake.stac.assets import PROFILE, QUICKLOOK_OF, VALID_FOOTPRINT, Quicklook, describe_asset, migrated
+from up42_pipelines.lake.stac.assets import (
+    OUTLINE,
+    PROFILE,
+    QUICKLOOK_OF,
+    VALID_FOOTPRINT,
+    Quicklook,
+    describe_asset,
+    migrated,
+)
 from up42_pipelines.lake.stac.facts import DATETIME_FROM
 from up42_pipelines.lake.stac.item import (
     LEFT_OUT,
@@ -639,3 +647,22 @@ def test_pystac_is_given_nothing_to_migrate(source):
     assert isinstance(made, pystac.Item)
     assert made.to_dict(transform_hrefs=False)["stac_extensions"] == sorted(made.stac_extensions)
     assert item.SOURCE_HREF in made.assets["ms"].extra_fields
+
+
+@pytest.mark.parametrize(
+    ("geometry", "bbox"),
+    [
+        ({"type": "Point", "coordinates": [13.0, 52.0]}, [13.0, 52.0, 13.0, 52.0]),
+        ({"type": "LineString", "coordinates": [[13.0, 52.0], [12.0, 53.0]]}, [12.0, 52.0, 13.0, 53.0]),
+    ],
+)
+def test_features_that_cover_no_area_have_a_place(source, geometry, bbox):
+    """The hull of one feature, or of a row of them; and what a source says without a bbox."""
+    document = describe_asset({}, LANDED) | {OUTLINE: geometry}
+    document = {name: value for name, value in document.items() if not name.startswith("proj:")}
+    placed = lake_item(source(geometry=None, bbox=None), {}, collection_id="c", unchanged={"ms": document})
+    assert (placed.geometry, placed.bbox) == (geometry, bbox)
+    unboxed = source(geometry=None)
+    unboxed.geometry, unboxed.bbox = geometry, None
+    file = replace(LANDED, raster=None)
+    assert lake_item(unboxed, {"ms": file}, collection_id="c").bbox == bbox

@@ -289,7 +289,9 @@ def _is_imagery(asset: Mapping[str, Any]) -> bool:
 
 
 def _bbox(geometry: dict[str, Any]) -> list[float]:
-    return [float(value) for value in antimeridian.bbox(geometry)]
+    """West, south, east, north; west > east across the antimeridian, which only areas are cut at."""
+    is_area = geometry["type"] in {"Polygon", "MultiPolygon"}
+    return [float(value) for value in (antimeridian.bbox(geometry) if is_area else shape(geometry).bounds)]
 
 
 def _meet(bbox: list[float], geometry: dict[str, Any]) -> bool:
