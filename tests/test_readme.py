@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from up42_pipelines.api import Credentials, Hosts, Up42Client
+from up42_pipelines.assets.dry_run import forecast_partitions
 from up42_pipelines.cli import main
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -25,6 +27,19 @@ def test_the_pipeline_defines_what_the_text_says(tmp_path, monkeypatch):
     assert jobs <= {job.name for job in repository.get_all_jobs()}
     assert {schedule.name for schedule in repository.schedule_defs} == {"harbours_daily", "harbours_audit_daily"}
     assert [sensor.name for sensor in repository.sensor_defs] == ["harbours_order_status_sensor"]
+
+
+def test_the_pipeline_has_something_to_buy(sandbox, tmp_path, monkeypatch):
+    (tmp_path / "aois").mkdir()
+    (tmp_path / "aois" / "berlin.geojson").write_bytes((PROJECT / "assets_defs/aois/berlin.geojson").read_bytes())
+    (tmp_path / "block.py").write_text(PYTHON[0])
+    monkeypatch.chdir(tmp_path)
+    pipeline = runpy.run_path("block.py")["pipeline"]
+    client = Up42Client(Credentials(username="sandbox@example.com", password="sandbox"), Hosts.of(api_url=sandbox.url))
+    [forecast] = forecast_partitions(pipeline, client, ["berlin|2026-06-01"])
+    client.transport.close()
+    assert forecast.credits > 0
+    assert not forecast.problems
 
 
 def test_the_workflow_defines_what_the_text_says(tmp_path, monkeypatch):

@@ -128,7 +128,7 @@ def test_metadata_tell_cost_duration_and_show_before_and_after(chain, shown):
     metadata = shown(chain.metadata("pansharpen", "processed_cogs", DAY))
     assert metadata["credits"] == job["credits"] > 0
     assert metadata["job_seconds"] > 0
-    assert metadata["before_after"].count("data:image/png;base64,") == 2
+    assert metadata["before_after"].count("data:image/jpeg;base64,") == 2
     assert metadata["cogs"] == metadata["items"] == 1
     [row] = shown(chain.metadata("pansharpen", "processed_items", DAY))["jobs"]
     assert (row["job"], row["status"], row["credits"]) == (job["id"], "successful", job["credits"])
