@@ -129,7 +129,8 @@ def test_a_killed_creator_leaves_nothing_or_all(tmp_path):
     assert 4 < seen.index(True) < len(seen) - 4, "killed both before and after"
 
 
-def test_folders_are_flushed_with_what_is_new_in_them(tmp_path, monkeypatch):
+@pytest.mark.parametrize("verb", ["create", "write_bytes", "write_all_json", "publish"])
+def test_folders_are_flushed_with_what_is_new_in_them(tmp_path, monkeypatch, verb):
     flushed, fsync = {}, os.fsync
 
     def watched(descriptor):
@@ -138,7 +139,16 @@ def test_folders_are_flushed_with_what_is_new_in_them(tmp_path, monkeypatch):
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", watched)
-    Lake(str(tmp_path / "lake")).create(b"x", "a", "object")
+    lake, file = Lake(str(tmp_path / "lake")), tmp_path / "file"
+    file.write_bytes(b"x")
+    match verb:
+        case "write_all_json":
+            lake.write_all_json({("a", "object"): {}})
+        case "publish":
+            lake.publish(file, "a", "object")
+        case _:
+            getattr(lake, verb)(b"x", "a", "object")
+    flushed[tmp_path].remove("file")
     folders = {tmp_path: ["lake"], tmp_path / "lake": ["a"], tmp_path / "lake" / "a": ["object"]}
     assert folders.items() <= flushed.items()
 

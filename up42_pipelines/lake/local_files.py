@@ -22,7 +22,7 @@ _MANY = 200
 
 def write_file(target: Path, content: bytes) -> None:
     """Write a file, replacing what is there."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     temporary = _beside(target)
     try:
         _write_flushed(temporary, content)
@@ -38,7 +38,8 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
 
     After a failure some are written and some are not.
     """
-    folders = {target.parent: not target.parent.exists() for target in contents}
+    folders = {target.parent for target in contents}
+    new = {path for folder in folders for path in _missing(folder)}
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(8)
@@ -55,7 +56,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
         for temporary in temporaries.values():
             Path(temporary).unlink(missing_ok=True)
         raise
-    _flush({*folders, *(folder.parent for folder, new in folders.items() if new)}, len(contents))
+    _flush({*folders, *(folder.parent for folder in new)}, len(contents))
 
 
 def _flush(paths: Iterable[Path], count: int) -> None:
@@ -76,13 +77,21 @@ def _flush(paths: Iterable[Path], count: int) -> None:
             os.close(descriptor)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents, so that a power cut does not take a new one away with all that is in it."""
+    new = _missing(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in new:
+        _sync(path.parent)
+
+
 def create_file(target: Path, content: bytes) -> bool:
     """Write a file that is not there yet; whether it was written.
 
     Raises:
         OSError: it cannot be written; EOPNOTSUPP when the file system has no hard links.
     """
-    _make_folder(target.parent)
+    make_folder(target.parent)
     temporary = _beside(target)
     try:
         _write_flushed(temporary, content)
@@ -96,7 +105,7 @@ def create_file(target: Path, content: bytes) -> bool:
 
 def publish_file(source: Path, target: Path) -> None:
     """Move a finished file to its place, replacing what is there."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     _sync(source)
     try:
         source.replace(target)
@@ -135,12 +144,8 @@ def _link(source: Path, target: Path) -> bool:
     return True
 
 
-def _make_folder(folder: Path) -> None:
-    """Make a folder and its parents, so that a power cut does not take a new one away with all that is in it."""
-    new = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in new:
-        _sync(path.parent)
+def _missing(folder: Path) -> list[Path]:
+    return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 def _write_flushed(path: Path, content: bytes) -> None:

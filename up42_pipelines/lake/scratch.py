@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from up42_pipelines.errors import LakeError, TransferError
-from up42_pipelines.lake.local_files import TEMPORARY, remove_if_empty
+from up42_pipelines.lake.local_files import TEMPORARY, make_folder, remove_if_empty
 from up42_pipelines.lake.store import Lake, explain
 
 LOCK = (f".fetching{TEMPORARY}", "lock")
@@ -38,7 +38,7 @@ def fetching_folder(lake: Lake, folder: tuple[str, ...]) -> Iterator[Path]:
         place, shared = Path(lake.path(*folder), *LOCK).parent, None
     else:
         shared = Path(tempfile.gettempdir()) / f"up42-pipelines-{os.geteuid()}"
-        place = shared / hashlib.sha256(f"{lake.href(*folder)}".encode()).hexdigest()[:32]
+        place = shared / hashlib.sha256(lake.href(*folder).encode()).hexdigest()[:32]
     try:
         lock = _locked(place, shared)
     except OSError as error:
@@ -85,10 +85,12 @@ def _locked(place: Path, shared: Path | None) -> int | None:
     Whoever held it may remove the folder at any moment: then it is made anew.
     """
     for _ in range(_ATTEMPTS):
-        if shared is not None:
-            _make_private(shared)
         with suppress(FileNotFoundError):
-            place.mkdir(parents=shared is None, exist_ok=True)
+            if shared is None:
+                make_folder(place)
+            else:
+                _make_private(shared)
+                place.mkdir(exist_ok=True)
             lock = os.open(place / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
