@@ -71,6 +71,7 @@ def test_a_good_item_passes_every_check():
         (box(0, 0, 9.4, 10), box(0, 0, 10, 10), None, 94, False),
         (box(0, 0, 9.5, 10), None, box(0, 0, 10, 10), 95, True),
         (box(20, 0, 30, 10), box(0, 0, 10, 10), box(0, 0, 10, 10), 0, False),
+        (box(20, 0, 30, 10), box(20, 0, 30, 10), box(0, 0, 10, 10), 0, False),  # announced, but not ordered
     ],
 )
 def test_coverage_is_of_what_was_ordered_and_announced(footprint, announced, ordered, percent, passed):
@@ -78,7 +79,7 @@ def test_coverage_is_of_what_was_ordered_and_announced(footprint, announced, ord
     assert (finding.figures, finding.passed) == ({"covered_percent": percent}, passed)
 
 
-@pytest.mark.parametrize("given", [{}, {"announced": box(0, 0, 1, 1), "ordered": box(5, 5, 6, 6)}])
+@pytest.mark.parametrize("given", [{}, {"announced": box(10, 0, 20, 10), "ordered": box(0, 0, 10, 10)}])
 def test_without_a_promise_nothing_is_compared(given):
     finding = found(Check.COVERAGE, **given)
     assert (finding.passed, finding.figures) == (True, {})

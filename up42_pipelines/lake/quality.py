@@ -155,9 +155,11 @@ def _coverage(
     unplaced = sorted(key for key, asset in rasters.items() if not _has_place(asset))
     if unplaced:
         return f"No place on Earth: {', '.join(unplaced)}.", "", {"unplaced": unplaced}
-    areas = [area for area in (_geometry(announced), _geometry(ordered)) if area is not None]
+    footprint, place = _geometry(item.get("geometry")), _geometry(ordered)
+    if footprint is not None and place is not None and not footprint.intersects(place):
+        return "It shows nothing of the ordered area.", "", {"covered_percent": 0}
+    areas = [area for area in (_geometry(announced), place) if area is not None]
     promised = shapely.intersection_all(areas) if areas else None
-    footprint = _geometry(item.get("geometry"))
     if promised is None or promised.area == 0 or footprint is None:
         return "", "Nothing was promised that could be compared.", {}
     # Areas in square degrees: only their ratio counts, and both lie in the same place.
