@@ -132,6 +132,9 @@ def test_a_budget_is_attached_and_detached(till, take_scene, new_budget):
     attached = patch(till, order_id, budgetId=budget["id"].upper()).json()
     assert (attached["budgetId"], attached["tags"]) == (budget["id"], ["a"])
     assert patch(till, order_id, tags=["b"]).json()["budgetId"] == budget["id"]
+    (cost,) = [one["credits"] for one in till.get("/sandbox/ledger").json()["orders"] if one["id"] == order_id]
+    exact = new_budget(spendLimit=cost)
+    assert [patch(till, order_id, budgetId=exact["id"]).status_code for _ in range(2)] == [200, 200]
     assert patch(till, order_id, budgetId=None).json()["budgetId"] is None
     assert patch(till, order_id, budgetId=NOWHERE).status_code == 404
     assert patch(till, order_id, budgetId="mine").status_code == 400
