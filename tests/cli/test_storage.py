@@ -28,6 +28,13 @@ def test_those_of_an_order(cli, archive, fulfilled):
     assert cli(f"assets list --order {fulfilled} --search x").code == 2
 
 
+def test_those_of_an_order_do_not_include_what_only_mentions_it(cli, shop, archive):
+    another = "00000000-0000-4000-8000-000000000000"
+    shop.client.storage.assets.update(archive.id, title=f"instead of {another}")
+    assert [one["id"] for one in cli(f"assets list --search {another} --json").json] == [archive.id]
+    assert cli(f"assets list --order {another} --json").json == []
+
+
 def test_one(cli, archive):
     assert cli(f"assets show {archive.id} --json").json == archive.raw
     shown = cli(f"assets show {archive.id}").stdout

@@ -64,7 +64,7 @@ def list_assets(
         sources=[one.upper() for one in sources],
         created_after=after,
         created_before=before,
-        page_size=_LARGEST_PAGE if order_id else min(limit or _LARGEST_PAGE, _LARGEST_PAGE),
+        page_size=min(limit or _LARGEST_PAGE, _LARGEST_PAGE),
     )
     some = (asset for asset in found if order_id in (None, asset.order_id))
     out.listing(some, _ASSETS, nothing="No assets.", limit=limit)
