@@ -26,16 +26,21 @@ def check_specs(key: dg.AssetKey, partitions: dg.PartitionsDefinition[Any]) -> l
     """The checks that `cogs` reports, each per partition.
 
     They do not block: what a failed check is about is not in the asset's value, and what is fine need not wait for it.
+    """
+    return [check_spec(key, str(check), _DESCRIPTIONS[check], partitions) for check in Check]
 
-    Without partitions of their own, a check would show the partition that ran last, and hide the failures of all
+
+def check_spec(
+    key: dg.AssetKey, name: str, description: str, partitions: dg.PartitionsDefinition[Any]
+) -> dg.AssetCheckSpec:
+    """A check per partition.
+
+    Without partitions of its own, a check would show the partition that ran last, and hide the failures of all
     others. Dagster 1.13 calls these a preview, and warns of each.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        return [
-            dg.AssetCheckSpec(str(check), asset=key, description=_DESCRIPTIONS[check], partitions_def=partitions)
-            for check in Check
-        ]
+        return dg.AssetCheckSpec(name, asset=key, description=description, partitions_def=partitions)
 
 
 def check_results(

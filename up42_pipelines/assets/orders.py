@@ -88,7 +88,7 @@ def orders_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         **pipeline.options("orders", tags={"up42/spends": "credits"}),
         ins={"scenes": dg.AssetIn(key=pipeline.key("scenes"))},
         kinds={"up42"},
-        check_specs=[spend_check_spec(key)],
+        check_specs=[spend_check_spec(key, pipeline.partitions)],
         description=(
             f"Orders of the chosen scenes, data product `{pipeline.data_product}`. Spends credits, once: repeating it "
             "adopts the orders that exist. Delivery is watched by the order status sensor."

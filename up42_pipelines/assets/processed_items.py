@@ -9,6 +9,7 @@ import pystac
 
 from up42_pipelines.api import Job, Up42Client
 from up42_pipelines.assets.workflow import ProcessingPipeline
+from up42_pipelines.checks import check_spec
 from up42_pipelines.errors import NotFound, ResultsMissing
 from up42_pipelines.failures import explained
 from up42_pipelines.io_managers import stored_items
@@ -85,7 +86,7 @@ def processed_items_asset(processing: ProcessingPipeline, step: Step) -> dg.Asse
         kinds={"up42", "stac"},
         output_required=False,
         check_specs=[
-            dg.AssetCheckSpec(NO_JOB_FAILED, asset=key, description="Every job has results, or is still at work.")
+            check_spec(key, NO_JOB_FAILED, "Every job has results, or is still at work.", processing.partitions)
         ],
         description=(
             f"STAC items that the jobs of step `{step.name}` have made. Skips while UP42 is still working; the job "

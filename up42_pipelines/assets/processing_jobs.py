@@ -80,7 +80,7 @@ def processing_jobs_asset(
         kinds={"up42"},
         output_required=False,
         automation_condition=automation,
-        check_specs=[spend_check_spec(key)],
+        check_specs=[spend_check_spec(key, processing.partitions)],
         description=(
             f"Jobs of UP42's process `{process_id}`, one for each item. Spends credits, once: repeating it adopts the "
             "jobs that exist. Results are watched by the job status sensor."

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from up42_pipelines.checks import check_spec
 from up42_pipelines.errors import ApprovalRequired, BudgetExceeded, ConfigurationError, OrderRefused
 from up42_pipelines.ordering.delivery import digest
 from up42_pipelines.purchasing.budget import CeilingName, Ceilings, Sheet, month_of
@@ -120,11 +121,10 @@ def spend_metadata(committed: Mapping[CeilingName, int], ceilings: Ceilings) -> 
     return {**spent, **left}
 
 
-def spend_check_spec(asset_key: dg.AssetKey) -> dg.AssetCheckSpec:
+def spend_check_spec(asset_key: dg.AssetKey, partitions: dg.MultiPartitionsDefinition) -> dg.AssetCheckSpec:
     """The check `spend_within_ceilings`."""
-    return dg.AssetCheckSpec(
-        SPEND_WITHIN_CEILINGS, asset=asset_key, description="No ceiling refused a purchase, and none is exceeded."
-    )
+    description = "No ceiling refused a purchase, and none is exceeded."
+    return check_spec(asset_key, SPEND_WITHIN_CEILINGS, description, partitions)
 
 
 def spend_check(

@@ -12,6 +12,7 @@ from up42_pipelines.api import Order
 from up42_pipelines.api.storage import Storage
 from up42_pipelines.assets.pipeline import Pipeline
 from up42_pipelines.assets.previews import map_picture
+from up42_pipelines.checks import check_spec
 from up42_pipelines.failures import explained
 from up42_pipelines.io_managers import stored_items
 from up42_pipelines.lake import Lake, read_item
@@ -41,7 +42,7 @@ def stac_items_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         kinds={"up42", "stac"},
         output_required=False,
         check_specs=[
-            dg.AssetCheckSpec(NO_ORDER_FAILED, asset=key, description="UP42 has given up no order of the partition.")
+            check_spec(key, NO_ORDER_FAILED, "UP42 has given up no order of the partition.", pipeline.partitions)
         ],
         description=(
             "STAC items that UP42 has delivered for the partition's orders. Skips while UP42 is still working; the "

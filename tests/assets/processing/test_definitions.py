@@ -89,6 +89,13 @@ def test_assets_that_spend_say_so(work):
     assert spending == {*jobs, work.pipeline.source.key("orders")}
 
 
+def test_what_failed_in_one_partition_is_not_hidden_by_the_next(work):
+    names = {"no_order_failed", "no_job_failed", "spend_within_ceilings"}
+    specs = [spec for asset in work.defs.assets for spec in asset.check_specs if spec.name in names]
+    assert len(specs) == 2 * (1 + len(STEPS))
+    assert all(spec.partitions_def == work.pipeline.partitions for spec in specs)
+
+
 def test_a_workflow_needs_a_name_of_its_own(works):
     workflow = Workflow(name=works.source.name, steps=STEPS)
     with pytest.raises(ConfigurationError, match="has the name of the pipeline"):
