@@ -139,6 +139,16 @@ def test_a_delivery_that_grew_fetches_what_is_new(land, lake, delivery, files, c
     assert land(lake, delivery).already_there
 
 
+def test_an_asset_that_got_another_key_stays_when_others_come(land, local_lake, delivery, files, cog_bytes):
+    land(local_lake, delivery)
+    delivery.assets["ms"] = delivery.assets.pop("k3j2_ms.tiff")
+    delivery.add_asset("pan", pystac.Asset(files.put("f5", cog_bytes), media_type=COG, roles=["data"]))
+    landed = land(local_lake, delivery)
+    assert delivery.assets.keys() < landed.item.assets.keys()
+    assert local_lake.fs.cat_file(landed.item.assets["ms"].href) == cog_bytes
+    assert land(local_lake, delivery).already_there
+
+
 def test_another_source_or_a_damaged_file_is_fetched_again(land, lake, delivery, files, cog_bytes, striped_bytes):
     land(lake, delivery)
     files.requests.clear()

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pystac
 
+from up42_pipelines.lake.content import Kind, kind_of
 from up42_pipelines.lake.stac.assets import QUICKLOOK_OF, SOURCE_HREF
 from up42_pipelines.lake.stac.item import LEFT_OUT
 from up42_pipelines.lake.store import Lake
@@ -60,7 +61,8 @@ def still_holds(lake: Lake, folder: tuple[str, ...], known: pystac.Item | None, 
     for key, asset in source.assets.items():
         path = urlsplit(asset.href).path
         made = {name for name, document in documents.items() if _path_of(document) == path}
-        if made and made <= whole:
+        # What comes out of an archive has keys of its own; anything else is the asset of its key, or of none.
+        if made and made <= whole and (key in made or kind_of(asset) is Kind.ARCHIVE):
             held |= made
             sources.add(key)
     held |= {key for key, document in documents.items() if document.get(QUICKLOOK_OF) in held and key in whole}
