@@ -62,6 +62,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--races", type=int, default=200, help="how many races of 8 processes on one key (200)")
     parser.add_argument("--paths", nargs="*", default=every, choices=every, help="gone along point by point (all)")
     parser.add_argument("--near", action="store_true", help="only points from the write-ahead of what spends on")
+    parser.add_argument("--every", type=int, default=1, help="only each n-th point (1)")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of what is drawn (a random one)")
     parser.add_argument("--workers", type=int, default=6, help="how many play at the same time (6)")
     parser.add_argument("--only", help="name of a single schedule")
@@ -82,13 +83,11 @@ def _schedules(options: argparse.Namespace, shop: Shop, folder: Path) -> list[Sc
     for name in options.paths:
         if options.only and not options.only.startswith(name):
             continue
-        if name == "stalled":
-            schedules += (stalled_at(point) for point in range(1, len(plain) + 1))
-            continue
-        one = path(name, plain, trade=shop.trade)
-        points = plain if name == "plain" else points_of(one)
+        one = path("plain" if name == "stalled" else name, plain, trade=shop.trade)
+        points = plain if one.name == "plain" else points_of(one)
         first = written_ahead(points, shop.trade) if options.near else 1
-        schedules += (killed_at(one, point) for point in range(first, len(points) + 1))
+        gone_along = range(first, len(points) + 1, options.every)
+        schedules += (stalled_at(point) if name == "stalled" else killed_at(one, point) for point in gone_along)
     schedules += (drawn(options.seed, number, plain=plain, trade=shop.trade) for number in range(options.schedules))
     schedules += (race(number) for number in range(options.races))
     return [one for one in schedules if options.only in (None, one.name)]

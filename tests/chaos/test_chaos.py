@@ -1,4 +1,4 @@
-"""The short form of the chaos suite: one path killed at each of its points, and some of what a seed draws."""
+"""The short form of the chaos suite: paths killed at some of their points, some of what a seed draws, races."""
 
 import re
 import subprocess
@@ -22,18 +22,14 @@ def chaos(*options):
 
 
 @pytest.mark.slow
-def test_killed_anywhere_nothing_is_bought_twice_or_lost_or_above_a_ceiling():
-    figures, printed = chaos("--what", "orders", "--paths", "plain", "--schedules", "3", "--races", "0")
+def test_killed_anywhere_and_raced_for_nothing_is_bought_twice_or_lost_or_above_a_ceiling():
+    """In a race eight processes want the same thing. Of the paths, those in doubt show most of what can be broken."""
+    paths = "plain", "lost", "takeover", "reclaim"
+    figures, printed = chaos("--what", "orders", "--paths", *paths, "--every", "7", "--schedules", "3", "--races", "5")
     assert NOTHING.items() <= figures.items(), printed
-    assert figures["kills"] >= figures["points of paths"] > 80, printed
-    assert figures["bought"] >= figures["points of paths"], printed
-
-
-@pytest.mark.slow
-def test_of_eight_processes_that_race_for_one_key_one_buys():
-    figures, printed = chaos("--what", "orders", "--paths", "--schedules", "0", "--races", "5")
-    assert NOTHING.items() <= figures.items(), printed
-    assert figures["bought"] == figures["races"] == 5, printed
+    assert figures["kills"] >= figures["points of paths"] > 50, printed
+    assert figures["races"] == 5, printed
+    assert figures["bought"] >= figures["points of paths"] + figures["races"], printed
 
 
 @pytest.mark.slow
