@@ -49,8 +49,11 @@ class TestInputs:
             None,
         ],
     )
-    def test_a_schema_that_cannot_be_used_refuses_nothing(self, schema):
+    def test_a_schema_that_cannot_be_used_refuses_nothing(self, schema, monkeypatch):
+        fetched = []
+        monkeypatch.setattr("urllib.request.urlopen", lambda request, *_, **__: fetched.append(request))
         assert problems({"factor": {"schema": schema}}, factor=0) == []
+        assert not fetched
 
     @pytest.mark.parametrize("times", [2, "unbounded"])
     def test_of_an_input_that_may_occur_several_times_each_is_looked_at(self, times):

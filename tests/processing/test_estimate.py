@@ -151,7 +151,12 @@ class TestLaterSteps:
 
     @pytest.mark.parametrize(
         "prices",
-        [(), ({"credits": 2, "unit": "ITEM"},), ({"credits": 2, "unit": "SQ_KM"}, {"credits": 1, "unit": "SQ_KM"})],
+        [
+            (),
+            ({"credits": 2, "unit": "ITEM"},),
+            ({"credits": 2, "unit": "SQ_KM"}, {"credits": 1, "unit": "SQ_KM"}),
+            ({"credits": 2, "unit": "SQ_KM"}, {"credits": 1, "unit": "ITEM"}),
+        ],
     )
     def test_a_price_that_is_not_by_area_is_not_guessed(self, prices):
         up42 = Up42(prices=prices)

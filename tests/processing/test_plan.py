@@ -181,6 +181,7 @@ class TestRepeats:
         assert pairs(after) == [("new", "all"), ("newer", "all")]
         left = without_repeats(after, PAIR, self.bought(before, status))
         assert pairs(left) == [("newer", "all")]
+        assert list(left.left_out) == ["new"]
         assert "raise the generation" in left.left_out["new"]
 
     def test_what_is_put_together_is_put_together_once(self):

@@ -266,11 +266,11 @@ def _sorted(problems: Sequence[InputProblem], *, on_stand_in: bool) -> tuple[tup
 
 def _area_price(process: Process, item: pystac.Item) -> int | None:
     """What the process's price makes of the area of an item; None when it is not one price by area."""
-    by_area = [price.credits for price in process.prices if price.unit == "SQ_KM"]
-    if len(by_area) != 1 or len(process.prices) != 1 or not item.geometry:
+    prices = process.prices
+    if len(prices) != 1 or prices[0].unit != "SQ_KM" or not item.geometry:
         return None
     try:
         area_m2, _ = _WGS84.geometry_area_perimeter(shape(item.geometry))
     except (ShapelyError, LookupError, TypeError, ValueError, AttributeError):
         return None
-    return math.ceil(by_area[0] * abs(area_m2) / 1e6)
+    return math.ceil(prices[0].credits * abs(area_m2) / 1e6)
