@@ -109,9 +109,10 @@ class TestAudit:
     def test_orders_that_the_lake_has_forgotten(self, run, books):
         order_id = books.buy(PARTITION)
         shutil.rmtree(books.lake_url)
-        said = run(f"orders audit --pipeline {books.pipeline}")
-        assert f"unknown order  {order_id}: " in said.stdout
-        assert said.code == 0, "the ledger is made of what UP42 lists"
+        for _ in range(2):  # looking changes nothing
+            said = run(f"orders audit --pipeline {books.pipeline}")
+            assert f"unknown order  {order_id}: " in said.stdout
+            assert said.code == 0, "the ledger is made of what UP42 lists"
         adopted = run(f"orders audit --pipeline {books.pipeline} --adopt")
         assert adopted.lines[0].endswith("they agree.")
         _, intent = books.buyer().book.read(books.planned(PARTITION).key)
@@ -124,8 +125,9 @@ class TestAudit:
         ledger.reserve(Entry(key=key, credits=76, partition=PARTITION, at=long_ago, state=EntryState.RESERVED))
         number, intent = book.read(key)
         book.write(number, intent.next(state="claimed", holder="dead", lease_until=long_ago, at=long_ago))
-        said = run(f"orders audit --pipeline {books.pipeline}")
-        assert (said.code, "abandoned claim" in said.stdout) == (0, True)
+        for _ in range(2):
+            said = run(f"orders audit --pipeline {books.pipeline}")
+            assert (said.code, "abandoned claim" in said.stdout) == (0, True)
         assert run(f"orders audit --pipeline {books.pipeline} --reclaim").lines[0].endswith("they agree.")
         assert ledger.sheet().committed() == 0
 
