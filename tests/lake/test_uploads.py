@@ -10,7 +10,7 @@ import sys
 import textwrap
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import google_crc32c
 import pytest
@@ -18,13 +18,14 @@ import requests
 
 from up42_pipelines.errors import LakeError
 from up42_pipelines.lake import Lake
+from up42_pipelines.lake.upkeep.files import files_below
 from up42_pipelines.lake.uploads import (
     MOST_PARTS,
     Piece,
     Upload,
+    abort_uploads,
     begin_upload,
-    debris,
-    remove_debris,
+    unfinished_uploads,
     upload_file,
     write_object,
 )
@@ -71,7 +72,7 @@ def names(lake):
     """Everything in the lake's folder, temporary objects and uploads included."""
     lake.fs.invalidate_cache()
     found = [path.removeprefix(f"{lake.root}/") for path in lake.fs.find(lake.root)]
-    return sorted([*found, *(one.upload_id for one in debris(lake.fs, lake.root, 0) if one.upload_id)])
+    return sorted([*found, *(one.upload_id for one in unfinished_uploads(lake.fs, lake.root))])
 
 
 def test_parts_in_any_order_from_any_thread(lake, part_bytes):
@@ -177,7 +178,7 @@ def test_an_upload_that_somebody_aborted(lake, part_bytes):
     lake.write_bytes(b"old", "aborted")
     with begin_upload(lake.fs, lake.path("aborted")) as upload:
         put(upload, 0, NOISE[:part_bytes])
-        remove_debris(lake.fs, debris(lake.fs, lake.root, 0))
+        abort_uploads(lake.fs, unfinished_uploads(lake.fs, lake.root))
         with pytest.raises(FileNotFoundError):
             upload.commit()
     assert lake.read_bytes("aborted") == b"old"
@@ -219,10 +220,7 @@ def test_temporary_objects_that_cannot_be_removed_do_no_harm(lake, switch):
     switch(refuse="")
     assert lake.read_bytes("kept") == b"".join(b"%d" % index for index in range(40))
     assert lake.list() == ["kept"], "readers do not see what is left"
-    left = debris(lake.fs, lake.root, 0)
-    assert len(left) == 10, "one that stays does not keep the others"
-    remove_debris(lake.fs, left)
-    assert names(lake) == ["kept"]
+    assert len(names(lake)) == 1 + 10, "one that stays does not keep the others"
 
 
 @pytest.mark.parametrize("object_store", ["s3"], indirect=True)
@@ -304,18 +302,17 @@ def test_a_killed_process_leaves_what_is_found_and_removed(lake, object_store, k
     assert lake.list() == []
     lake.write_bytes(b"x", ".hidden")
     lake.write_bytes(b"x", "honest.part")
-    later = datetime.now(UTC) + timedelta(hours=2)
-    found = debris(lake.fs, lake.root, 3600, now=later)
     if kind == "s3":
-        assert [(one.path, bool(one.upload_id)) for one in found] == [(lake.path("killed.tif"), True)]
+        (one,) = unfinished_uploads(lake.fs, lake.root)
+        assert one.path == lake.path("killed.tif")
+        assert one.begun < datetime.now(UTC)
+        assert unfinished_uploads(lake.fs, lake.root[:-1]) == [], "another folder, although its name begins like this"
+        abort_uploads(lake.fs, [one])
+        abort_uploads(lake.fs, [one])
+        assert names(lake) == [".hidden", "honest.part"]
     else:
-        assert [one.path.rpartition(".killed.tif.")[2][16:] for one in found] == [".0.part", ".1.part"]
-        assert all(7100 < one.age_s < 7300 for one in found)
-        assert debris(lake.fs, lake.root, 3600) == [], "these are young, and may be of an upload that is under way"
-    assert debris(lake.fs, lake.root[:-1], 0) == [], "another folder, although its name is how this one's begins"
-    remove_debris(lake.fs, found)
-    remove_debris(lake.fs, found)
-    assert names(lake) == [".hidden", "honest.part"]
+        left = [file.path for file in files_below(lake) if file.is_temporary]
+        assert [path.rpartition(".killed.tif.")[2][16:] for path in left] == [".0.part", ".1.part"]
 
 
 class TestFileSystemsWithoutParts:
@@ -352,15 +349,11 @@ class TestFileSystemsWithoutParts:
                 upload.commit()
         assert names(lake) == []
 
-    def test_debris(self, lake):
+    def test_a_killed_one_leaves_what_gc_finds(self, lake):
         upload = lake.upload("folder", "a")
         put(upload, 0, b"new")
         upload._file.close()  # as the end of the process does
-        assert debris(lake.fs, lake.root, 3600) == []
-        (one,) = debris(lake.fs, lake.root, 0)
-        assert 0 <= one.age_s < 100
-        remove_debris(lake.fs, [one])
-        assert names(lake) == []
+        assert [file.is_temporary for file in files_below(lake)] == [True]
 
     def test_an_object_at_once(self, lake):
         write_object(lake.fs, lake.path("a"), b"whole", google_crc32c.value(b"whole"))

@@ -22,7 +22,7 @@ from up42_pipelines.errors import LakeError, TransferError
 from up42_pipelines.lake import Lake
 from up42_pipelines.lake.transfer.patience import Patience
 from up42_pipelines.lake.transfer.stream import stream
-from up42_pipelines.lake.uploads import debris
+from up42_pipelines.lake.uploads import unfinished_uploads
 
 SMALLEST = {"s3": 5 << 20, "gs": 1000}
 NOISE = random.Random(3).randbytes(2 * SMALLEST["s3"] + 77)
@@ -69,7 +69,7 @@ def bring(files):
 def names(lake):
     lake.fs.invalidate_cache()
     found = [path.removeprefix(f"{lake.root}/") for path in lake.fs.find(lake.root)]
-    return sorted([*found, *(one.upload_id for one in debris(lake.fs, lake.root, 0) if one.upload_id)])
+    return sorted([*found, *(one.upload_id for one in unfinished_uploads(lake.fs, lake.root))])
 
 
 def check(streamed, content):
@@ -279,7 +279,7 @@ def test_killed_in_the_middle(files, lake, object_store, part_bytes, fault):
         assert process.wait(60) == -signal.SIGKILL
     assert lake.read_bytes("a") == b"old"
     assert lake.list() == ["a"]
-    assert len(debris(lake.fs, lake.root, 0)) == 1
+    assert len(names(lake)) == 1 + 1
 
 
 @pytest.mark.parametrize("object_store", ["gs"], indirect=True)

@@ -281,3 +281,16 @@ def test_all_of_a_folder_is_removed_before_anything_is_told(tmp_path, land):
     lake.write_bytes(b"new", *item_folder("c", "one"), "b.tif")
     list(told)
     assert lake.read_bytes(*item_folder("c", "one"), "b.tif") == b"new"
+
+
+def test_files_of_unknown_age_stay(lake, land, monkeypatch):
+    land(lake, "a")
+    lake.write_bytes(b"x", *item_folder("c", "a"), "old.tif")
+    find = lake.fs.find
+
+    def ageless(*arguments, **options):
+        return {path: {**info, "created": None} for path, info in find(*arguments, **options).items()}
+
+    assert len(find_debris(lake, now=LATER)) == 1
+    monkeypatch.setattr(lake.fs, "find", ageless)
+    assert find_debris(lake, now=LATER) == []

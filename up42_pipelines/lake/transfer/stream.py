@@ -66,7 +66,7 @@ def stream(
     Parts are fetched over parallel connections and uploaded in parallel; SHA-256 is computed in their order on the way.
     The object has its name in the lake when its length and checksum are what the server announced and what the store
     says it holds, and not before: a transfer that fails leaves what was there. One that is killed begins again from
-    zero, and leaves what `uploads.debris` finds.
+    zero, and leaves hidden temporary objects, or what `uploads.unfinished_uploads` lists.
 
     Args:
         sign: gives a fresh signed URL; called shortly before a request. What it raises is passed on.

@@ -37,9 +37,7 @@ from up42_pipelines.lake.stac.catalog import (
 from up42_pipelines.lake.stac.links import COLLECTION, COLLECTIONS, is_item, linked_in
 from up42_pipelines.lake.store import Lake
 from up42_pipelines.lake.upkeep.files import StoredFile, by_item, collection_names, files_below, files_in
-from up42_pipelines.lake.uploads import Debris as UnfinishedUpload
-from up42_pipelines.lake.uploads import debris as unfinished_uploads
-from up42_pipelines.lake.uploads import remove_debris as remove_uploads
+from up42_pipelines.lake.uploads import UnfinishedUpload, abort_uploads, unfinished_uploads
 
 OLD_ENOUGH = timedelta(days=1)
 """No landing goes on for so long without writing anything."""
@@ -74,7 +72,7 @@ def find_debris(lake: Lake, *, older_than: timedelta = OLD_ENOUGH, now: datetime
     """
     before = (now or datetime.now(UTC)) - older_than
     found = [_temporary(file) for file in files_in(lake) if file.is_temporary and file.changed < before]
-    found += _unfinished_uploads(lake, older_than, now or datetime.now(UTC))
+    found += _unfinished_uploads(lake, before)
     elsewhere: set[str] = set()
     for name in collection_names(lake):
         folders = by_item(files_below(lake, COLLECTIONS, name))
@@ -127,30 +125,24 @@ def _removed(lake: Lake, folder: tuple[str, ...], candidates: list[Debris], befo
 def _remove(lake: Lake, found: list[Debris]) -> None:
     for debris in found:
         if debris.upload is not None:
-            remove_uploads(lake.fs, [debris.upload])
+            abort_uploads(lake.fs, [debris.upload])
         elif debris.file.parts[3:] != LOCK:  # it is held, and goes with what holds it
             lake.remove(*debris.file.parts)
 
 
-def _unfinished_uploads(lake: Lake, older_than: timedelta, now: datetime) -> list[Debris]:
-    if not hasattr(lake.fs, "call_s3"):
-        return []
-    try:
-        found = unfinished_uploads(lake.fs, lake.path(COLLECTIONS), older_than.total_seconds(), now=now)
-    except Exception as error:  # botocore's own
-        raise LakeError(f"Lake {lake.url}: cannot list uploads: {type(error).__name__}: {error}.") from error
+def _unfinished_uploads(lake: Lake, before: datetime) -> list[Debris]:
+    root = lake.path(COLLECTIONS)
+    with lake.explained("list uploads into", root):
+        found = unfinished_uploads(lake.fs, root)
+    begin = len(lake.root) + 1
     return [
         Debris(
-            file=StoredFile(
-                parts=tuple(one.path.removeprefix(f"{lake.root}/").split("/")),
-                size=0,
-                changed=now - timedelta(seconds=one.age_s),
-            ),
+            file=StoredFile(parts=tuple(one.path[begin:].split("/")), size=0, changed=one.begun),
             why="upload",
             upload=one,
         )
         for one in found
-        if one.upload_id is not None
+        if one.begun < before
     ]
 
 

@@ -11,7 +11,7 @@ Every part is sent with its CRC-32C: the store refuses other bytes, and says wha
   one assignment; other file systems may copy, and a reader could then meet half an object.
 """
 
-from up42_pipelines.lake.uploads.leftovers import Debris, debris, remove_debris
+from up42_pipelines.lake.uploads.leftovers import UnfinishedUpload, abort_uploads, unfinished_uploads
 from up42_pipelines.lake.uploads.moved import MEMORY
 from up42_pipelines.lake.uploads.s3 import MOST_PARTS, SMALLEST_PART_BYTES
 from up42_pipelines.lake.uploads.upload import Piece, Upload
@@ -21,12 +21,12 @@ __all__ = [
     "MEMORY",
     "MOST_PARTS",
     "SMALLEST_PART_BYTES",
-    "Debris",
     "Piece",
+    "UnfinishedUpload",
     "Upload",
+    "abort_uploads",
     "begin_upload",
-    "debris",
-    "remove_debris",
+    "unfinished_uploads",
     "upload_file",
     "write_object",
 ]

@@ -16,7 +16,7 @@ MOST_PARTS = 10_000
 
 
 class S3Upload(Upload):
-    """A multipart upload. One that nobody completes or aborts costs money; `debris` lists it."""
+    """A multipart upload. One that nobody completes or aborts costs money; `unfinished_uploads` lists it."""
 
     def __init__(self, fs: Any, path: str) -> None:
         super().__init__(fs, path)

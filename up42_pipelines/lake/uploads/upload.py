@@ -93,7 +93,7 @@ class Upload(ABC):
         return whole
 
     def abort(self) -> None:
-        """Remove what was sent; no thread may be in `put` any more. What cannot be removed now is found by `debris`."""
+        """Remove what was sent; no thread may be in `put` any more. `lake gc` finds what cannot be removed now."""
         with suppress(Exception):  # each backend has its own, and what made us abort is what matters
             self._clean_up()
 
