@@ -1,4 +1,4 @@
-"""What killed uploads left in S3; elsewhere those are temporary objects, `.<name>.<token>.part`, which listings show."""
+"""What killed uploads left in S3; elsewhere that is temporary objects, `.<name>.<token>.part`, which a listing shows."""
 
 from __future__ import annotations
 
