@@ -1,4 +1,4 @@
-"""What killed uploads left in S3; elsewhere that is temporary objects, `.<name>.<token>.part`, which a listing shows."""
+"""What killed uploads left in S3; elsewhere that is temporary objects, `.<name>.<token>.part`, which are listed."""
 
 from __future__ import annotations
 
