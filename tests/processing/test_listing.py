@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from up42_pipelines.api.processing import Job
+from up42_pipelines.errors import NotFound
 from up42_pipelines.processing.keys import JobTitle
 from up42_pipelines.processing.listing import JobSearch, jobs_of
 from up42_pipelines.processing.templates import Pansharpening, TrueColorConversion
@@ -51,7 +52,10 @@ class Up42:
 
     def job(self, job_id):
         self.requests += 1
-        return next(one for one, _ in self.placed if one.id == job_id)
+        for one, _ in self.placed:
+            if one.id == job_id:
+                return one
+        raise NotFound(method="GET", url=job_id, status=404, title="no such job")
 
     def jobs(self, *, process_ids, sort):
         listed = [one for one, at in self.placed if at <= self.now and one.process_id in process_ids]
@@ -96,6 +100,13 @@ class TestJobsOf:
         found = jobs_of(up42, WORKFLOW, WORKFLOW.step("sharp"), "a|b")
         assert [job.id for job, _ in found] == ["job 3", "job 1", "job 2"]
         assert [title.key for _, title in found] == [key_of(3), key_of(1), key_of(2)]
+
+    def test_what_is_known_to_be_bought_is_there_before_up42_lists_it(self, up42):
+        up42.place(1)
+        up42.place(2, lag=timedelta(minutes=1))
+        found = jobs_of(up42, WORKFLOW, WORKFLOW.step("sharp"), "a|b", bought=["job 2", "job 1", "job of old"])
+        assert [job.id for job, _ in found] == ["job 1", "job 2"]
+        assert up42.requests == 1 + 2
 
 
 class TestSearch:

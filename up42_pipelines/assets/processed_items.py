@@ -1,6 +1,6 @@
 """`processed_items`: the results that a partition's jobs have made so far. Skips while there are none."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import pystac
 from up42_pipelines.api import Job, Up42Client
 from up42_pipelines.assets.workflow import ProcessingPipeline
 from up42_pipelines.checks import check_spec
-from up42_pipelines.errors import NotFound, ResultsMissing
+from up42_pipelines.errors import ResultsMissing
 from up42_pipelines.failures import explained
 from up42_pipelines.io_managers import stored_items
 from up42_pipelines.ordering.delivery import digest
@@ -99,12 +99,12 @@ def processed_items_asset(processing: ProcessingPipeline, step: Step) -> dg.Asse
         partition = context.partition_key
         with explained(f"Reading the results of {step.name} for {partition}"):
             client = up42.client
-            jobs = [job for job, _ in jobs_of(client.processing, processing.workflow, step, partition)]
-            bought = stored_items(lake.lake, processing.key(step.name, "processing_jobs"), partition)
-            unlisted = {item.id for item in bought or ()} - {job.id for job in jobs}
-            found, gone = _looked_up(client, sorted(unlisted))
-            collected = [_collected(client, processing, job) for job in current([*jobs, *found], step.template)]
-            collected += [_gone(job_id, step) for job_id in gone]
+            jobs_asset = stored_items(lake.lake, processing.key(step.name, "processing_jobs"), partition)
+            bought = [item.id for item in jobs_asset or ()]
+            listed = jobs_of(client.processing, processing.workflow, step, partition, bought=bought)
+            jobs = {job.id: job for job, _ in listed}
+            collected = [_collected(client, processing, job) for job in current(jobs.values(), step.template)]
+            collected += [_gone(job_id, step) for job_id in bought if job_id not in jobs]
         for one in collected:
             log = context.log.info if one.state in (JobState.SUCCEEDED, JobState.WAITING) else context.log.warning
             log(f"job {one.job.id}: {one.state}. {one.explanation}")
@@ -127,7 +127,7 @@ def processed_items_asset(processing: ProcessingPipeline, step: Step) -> dg.Asse
         if collected and not items:
             context.log.info("Waiting for UP42: skipped. The job status sensor continues when a job has ended.")
             return
-        if not collected and (bought is None or len(bought)):
+        if not collected and (jobs_asset is None or bought):
             # Only a step that had nothing to work on is complete without jobs.
             context.log.warning(
                 f"There are no jobs with the parameters that step {step.name} has now: skipped. Materialize "
@@ -142,17 +142,6 @@ def processed_items_asset(processing: ProcessingPipeline, step: Step) -> dg.Asse
         )
 
     return processed_items
-
-
-def _looked_up(client: Up42Client, job_ids: Iterable[str]) -> tuple[list[Job], list[str]]:
-    """Jobs that the list does not show (yet), and the ids of those that UP42 does not know."""
-    found, gone = [], []
-    for job_id in job_ids:
-        try:
-            found.append(client.processing.job(job_id))
-        except NotFound:
-            gone.append(job_id)
-    return found, gone
 
 
 def _gone(job_id: str, step: Step) -> Collected:

@@ -106,7 +106,9 @@ def processing_jobs_asset(
                 generation=config.generation,
             )
             if step.takes_several and config.generation == 1:
-                plan = without_repeats(plan, step, jobs_of(client.processing, processing.workflow, step, partition))
+                bought = [item.id for item in stored_items(store, key, partition) or ()]
+                existing = jobs_of(client.processing, processing.workflow, step, partition, bought=bought)
+                plan = without_repeats(plan, step, existing)
             for item_id, reason in plan.left_out.items():
                 context.log.warning(f"{item_id}: left out. {reason}")
             buyer = processing.buyer(client, store, run=run, tell=context.log.info)
@@ -131,11 +133,11 @@ def processing_jobs_asset(
                 context.log.warning(f"There is nothing to buy for {partition}: skipped.")
                 return
             raise dg.Failure(_unfit(step, partition, plan), metadata=metadata, allow_retries=False)
-        bought = [(one.job, one.result) for one in outcomes if isinstance(one.result, Bought)]
+        made = [(one.job, one.result) for one in outcomes if isinstance(one.result, Bought)]
         yield dg.MaterializeResult(
-            value=pystac.ItemCollection([_job_item(job, result) for job, result in bought]),
+            value=pystac.ItemCollection([_job_item(job, result) for job, result in made]),
             metadata=metadata,
-            data_version=data_version(result.id for _, result in bought),
+            data_version=data_version(result.id for _, result in made),
         )
 
     return processing_jobs

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Protocol
 
 from up42_pipelines.api.processing import Job, JobSort
 from up42_pipelines.api.sorting import Sort
+from up42_pipelines.errors import NotFound
 from up42_pipelines.processing.keys import JobTitle
 from up42_pipelines.processing.workflow import Step, Workflow
 from up42_pipelines.purchasing.protocol import Timing
@@ -24,7 +26,9 @@ class JobsApi(Protocol):
         """The jobs of processes."""
 
 
-def jobs_of(processing: JobsApi, workflow: Workflow, step: Step, partition: str) -> list[tuple[Job, JobTitle]]:
+def jobs_of(
+    processing: JobsApi, workflow: Workflow, step: Step, partition: str, *, bought: Iterable[str] = ()
+) -> list[tuple[Job, JobTitle]]:
     """The jobs of one partition of a step, with what their titles say, the oldest first.
 
     Args:
@@ -32,11 +36,24 @@ def jobs_of(processing: JobsApi, workflow: Workflow, step: Step, partition: str)
         workflow: that they were bought for.
         step: one of its steps.
         partition: partition key.
+        bought: ids of jobs that were bought for it, as far as is known here. Those that the list does not show (yet)
+            are asked for by their ids, and come last; those that UP42 does not know are left out.
     """
     jobs = processing.jobs(process_ids=[step.template.process_id], sort=JobSort.created.asc)
     wanted = (workflow.name, step.name, partition)
-    titled = ((job, title) for job in jobs if (title := JobTitle.read(job.title)) is not None)
-    return [(job, title) for job, title in titled if (title.workflow, title.step, title.partition) == wanted]
+    found = [(job, title) for job, title in _titled(jobs) if (title.workflow, title.step, title.partition) == wanted]
+    unlisted = set(bought) - {job.id for job, _ in found}
+    return found + list(_titled(_known(processing, sorted(unlisted))))
+
+
+def _titled(jobs: Iterable[Job]) -> Iterator[tuple[Job, JobTitle]]:
+    return ((job, title) for job in jobs if (title := JobTitle.read(job.title)) is not None)
+
+
+def _known(processing: JobsApi, job_ids: Iterable[str]) -> Iterator[Job]:
+    for job_id in job_ids:
+        with suppress(NotFound):
+            yield processing.job(job_id)
 
 
 class JobSearch:

@@ -186,7 +186,7 @@ def test_without_a_reference_nothing_is_bought_until_there_is_one(works, deliver
 
 def test_a_reference_that_comes_later_compares_nothing_twice(works, delivered):
     step = Step(name="change", template=DetectionChangeSimularity(), reference_days=1)
-    item, first = delivered["bundle"], delivered["other_bundle"]
+    item, first, [later] = delivered["bundle"], delivered["other_bundle"], works.deliver("bundle")
     source = works.offer(june_4=[item], june_3=[first])
     work = works.workflow(step, source=source)
     assert work.start(DAY).success
@@ -194,8 +194,13 @@ def test_a_reference_that_comes_later_compares_nothing_twice(works, delivered):
     assert len(bought) == 1
     day_before = ("assets", *source.key("cogs").path, "rome", "2026-06-03.json")
     document = works.lake.read_json(*day_before)
-    document["features"] = [works.deliver("bundle")[0].to_dict(transform_hrefs=False)]
+    document["features"] = [later.to_dict(transform_hrefs=False)]
     works.lake.write_json(document, *day_before)
+    works.control("faults", faults=[{"kind": "list_lag", "seconds": 3600, "times": None}])
+    try:
+        assert work.start(DAY).success  # also when UP42 does not list the job yet
+    finally:
+        works.control("faults", "DELETE")
     assert work.start(DAY).success
     assert [job["id"] for job in work.jobs()] == bought
     assert work.start(DAY, generation=2).success
