@@ -6,6 +6,7 @@ import hashlib
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pystac
 import pytest
@@ -164,10 +165,21 @@ def test_another_source_or_a_damaged_file_is_fetched_again(land, lake, delivery,
         assert dataset.shape == (700, 650)
 
 
-@pytest.mark.parametrize("rules", [DeliveryRules(), DeliveryRules(bands=9)], ids=["committed", "withheld"])
-def test_an_item_stays_as_it_was_until_what_replaces_it_is_there(
-    land, lake, delivery, files, striped_bytes, monkeypatch, rules
-):
+@pytest.fixture
+def check_replaced(land, delivery, files, striped_bytes, monkeypatch):
+    """An item stays as it was until what replaces it is there; in a lake, by rules."""
+    return partial(_check_replaced, land, delivery, files, striped_bytes, monkeypatch)
+
+
+def test_a_committed_item_stays_until_another_replaces_it(lake, check_replaced):
+    check_replaced(lake, DeliveryRules())
+
+
+def test_a_withheld_item_stays_until_another_replaces_it(local_lake, check_replaced):
+    check_replaced(local_lake, DeliveryRules(bands=9))
+
+
+def _check_replaced(land, delivery, files, striped_bytes, monkeypatch, lake, rules):
     before = land(lake, delivery, rules=rules)
     files.put("f9", striped_bytes)
     delivery.assets["k3j2_ms.tiff"].href = f"{files.url}/f9"
