@@ -201,6 +201,8 @@ def with_position(position: object) -> dict:
         (with_position([181.5, 52.5]), "antimeridian", "181.5"),
         (with_position([-180.1, 52.5]), "antimeridian", "split"),
         (polygon([178.5, 1], [-178.5, 1], [-178.5, 2], [178.5, 1]), "antimeridian", "from longitude 178.5 to -178.5"),
+        (polygon([-90.5, 1], [90, 1], [90, 2], [-90.5, 1]), "antimeridian", "from longitude -90.5 to 90"),
+        (polygon([-90, 1], [90, 1], [90, 2], [-90, 1]), "area", "km²"),
         (polygon(*BERLIN[:-1]), "closed", "(13.3, 52.56)"),
         (polygon(BERLIN[0], BERLIN[1], BERLIN[0]), "closed", "at least four"),
         (polygon(BERLIN[0], BERLIN[2], BERLIN[1], BERLIN[3], BERLIN[0]), "simple", "Self-intersection at longitude"),
