@@ -354,8 +354,10 @@ class TestSettling:
         audit_pipeline(Asked(), books.buyer.book, books.buyer.ledger, now=datetime.now(UTC))
         assert job_id not in asked
         books.rewrite(key, state=State.UNCLEAR)
+        books.buyer.ledger.reserve(_reservation(key, datetime.now(UTC) - timedelta(minutes=1)))
         books.settle()
         assert books.buyer.book.read(key)[1].state == State.UNCLEAR
+        assert books.entry(key).state == EntryState.RESERVED
 
     def test_one_that_cannot_be_settled_does_not_keep_the_others(self, books):
         for generation in (1, 2):
