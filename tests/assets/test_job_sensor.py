@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from requests.adapters import HTTPAdapter
 
 from up42_pipelines.api import JobStatus, Transport
@@ -279,10 +280,13 @@ def test_a_partition_that_exists_no_longer_does_not_stop_it(watch, table, monkey
     assert not JobCursor.parse(tick.cursor).jobs
 
 
-def test_no_second_run_beside_one_on_its_way(watch, table):
+@pytest.mark.parametrize("name", ["enhance_colour_collect", IMPLICIT_ASSET_JOB_NAME])
+def test_no_second_run_beside_one_on_its_way(watch, table, name):
+    """Be it of a job of the workflow, or launched from an asset's page."""
     jobs = table.add("successful", "failed", partitions=[DAY, NEXT_DAY])
+    job = dg.GraphDefinition(name=name).to_job()
     on_its_way = watch.instance.create_run_for_job(
-        watch.jobs[0], tags={"dagster/partition": DAY}, status=dg.DagsterRunStatus.STARTED
+        job, tags={"dagster/partition": DAY}, status=dg.DagsterRunStatus.STARTED
     )
     first = watch.tick()
     assert asked(first) == [("enhance_sharp_collect", NEXT_DAY, f"{jobs[1]}:failure")]
