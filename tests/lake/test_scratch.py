@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 
-from up42_pipelines.errors import TransferError
+from up42_pipelines.errors import LakeError, TransferError
 from up42_pipelines.lake import Lake, scratch
 from up42_pipelines.lake.scratch import fetching_folder, forget, staging_in
 
@@ -76,3 +76,12 @@ def test_the_folder_of_this_user_stays_private(tmp_path, monkeypatch):
     with fetching_folder(lake, ITEM) as place:
         forget(place)
     assert place.parent.stat().st_mode & 0o777 == 0o700, "whoever makes it as a parent only makes it for everybody"
+
+
+def test_a_folder_that_others_can_enter_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    shared = tmp_path / f"up42-pipelines-{os.geteuid()}"
+    shared.mkdir()
+    shared.chmod(0o710)
+    with pytest.raises(LakeError, match="others can enter it"), fetching_folder(Lake("memory://lake"), ITEM):
+        pass
