@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -18,9 +19,15 @@ from up42_pipelines.api import Credentials, Hosts, Patience, Up42Client
 from up42_pipelines.lake import RasterWorker, VectorWorker
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-
-
+_WITHOUT_BOTO3 = str(Path(__file__).with_name("without_boto3"))
 _KIND_SEED = 1200
+
+
+def pytest_configure() -> None:
+    """Hide boto3 from this process and its children."""
+    if _WITHOUT_BOTO3 not in sys.path:
+        sys.path.insert(0, _WITHOUT_BOTO3)
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_WITHOUT_BOTO3, os.environ.get("PYTHONPATH")]))
 
 
 @pytest.hookimpl(trylast=True)
@@ -142,7 +149,11 @@ def _emulated(kind: str) -> Iterator[ObjectStore]:
     with (
         pytest.MonkeyPatch.context() as environment,
         subprocess.Popen(
-            [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [sys.executable, script],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "PYTHONPATH": ""},  # moto needs boto3
         ) as server,
     ):
         try:
