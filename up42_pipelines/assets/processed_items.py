@@ -1,13 +1,13 @@
 """`processed_items`: the results that a partition's jobs have made so far. Skips while there are none."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import pystac
 
-from up42_pipelines.api import Job, Up42Client
+from up42_pipelines.api import Job
 from up42_pipelines.assets.workflow import ProcessingPipeline
 from up42_pipelines.checks import check_spec
 from up42_pipelines.errors import ResultsMissing
@@ -17,10 +17,11 @@ from up42_pipelines.ordering.delivery import digest
 from up42_pipelines.processing.listing import jobs_of
 from up42_pipelines.processing.outcome import JobState, current, outcome_of
 from up42_pipelines.processing.provenance import told_of_job
-from up42_pipelines.processing.results import result_items
+from up42_pipelines.processing.results import StorageApi, result_items
 from up42_pipelines.processing.watching import GONE
 from up42_pipelines.processing.workflow import Step
 from up42_pipelines.resources import LakeResource, Up42Resource
+from up42_pipelines.uptime import uptime_s
 
 NO_JOB_FAILED = "no_job_failed"
 JOBS = "up42-pipelines:jobs"
@@ -103,7 +104,8 @@ def processed_items_asset(processing: ProcessingPipeline, step: Step) -> dg.Asse
             bought = [item.id for item in jobs_asset or ()]
             listed = jobs_of(client.processing, processing.workflow, step, partition, bought=bought)
             jobs = {job.id: job for job, _ in listed}
-            collected = [_collected(client, processing, job) for job in current(jobs.values(), step.template)]
+            counting = current(jobs.values(), step.template)
+            collected = list(_collect(client.storage, counting, patience_s=processing.results_patience_s))
             collected += [_gone(job_id, step) for job_id in bought if job_id not in jobs]
         for one in collected:
             log = context.log.info if one.state in (JobState.SUCCEEDED, JobState.WAITING) else context.log.warning
@@ -151,13 +153,19 @@ def _gone(job_id: str, step: Step) -> Collected:
     return Collected(job=job, state=JobState.FAILED, reason=reason, remedy=remedy)
 
 
-def _collected(client: Up42Client, processing: ProcessingPipeline, job: Job) -> Collected:
+def _collect(storage: StorageApi, jobs: Iterable[Job], *, patience_s: float) -> Iterator[Collected]:
+    """What has become of jobs; while one is waited for, storage has the same time for the results of the others."""
+    end = uptime_s() + patience_s
+    return (_collected(storage, job, patience_s=max(0.0, end - uptime_s())) for job in jobs)
+
+
+def _collected(storage: StorageApi, job: Job, *, patience_s: float) -> Collected:
     """How far a job is, and its results when it has any."""
     outcome = outcome_of(job)
     if outcome.state is not JobState.SUCCEEDED:
         return Collected(job=job, state=outcome.state, reason=outcome.reason, remedy=outcome.remedy)
     try:
-        items = result_items(client.storage, job, patience_s=processing.results_patience_s)
+        items = result_items(storage, job, patience_s=patience_s)
     except ResultsMissing as error:
         return Collected(job=job, state=JobState.FAILED, reason=str(error))
     told = [told_of_job(item, job) for item in items]

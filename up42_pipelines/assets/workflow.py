@@ -26,7 +26,7 @@ class ProcessingPipeline:
         workflow: the steps, and how much they may cost together. Its name is part of job, sensor and collection names.
         source: the pipeline whose `cogs` the first steps work on.
         landing: what results must be like, and how they are fetched and converted.
-        results_patience_s: how long a run waits for the result collection of a job that has succeeded, seconds.
+        results_patience_s: how long a run waits for the result collections of jobs that have succeeded, seconds in all.
         key_prefix: of the asset keys, before the step's name; for several workflows in one code location.
         group: asset group of all steps; None for one per step, `<workflow>_<step>`: Dagster's graph shows the names of
             groups, and of asset keys only the last part, which is the same for all steps.

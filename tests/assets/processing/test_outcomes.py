@@ -2,6 +2,9 @@
 
 import pytest
 
+from up42_pipelines.api import Job
+from up42_pipelines.assets.processed_items import _collect
+from up42_pipelines.processing.outcome import JobState
 from up42_pipelines.processing.templates import DetectionBuildingsSpacept, DetectionChangeSimularity
 from up42_pipelines.processing.workflow import Step
 
@@ -113,6 +116,23 @@ def test_a_result_collection_that_is_not_there_names_the_job(work, works, explai
     assert not check(result, "no_job_failed")[0]
     work.start(DAY)
     assert len(work.jobs()) == 1
+
+
+def test_results_that_do_not_come_are_waited_for_together():
+    """Each for itself, a partition of hundreds would be at it for hours while storage is down."""
+
+    class Empty:
+        looks = 0
+
+        def items_of_job(self, _):
+            self.looks += 1
+            return []
+
+    storage = Empty()
+    jobs = [Job.parse({"jobID": str(n), "processID": "p", "status": "captured"}) for n in range(20)]
+    found = list(_collect(storage, jobs, patience_s=0.05))
+    assert storage.looks < 2 * len(jobs)  # only the first is looked for twice
+    assert {one.state for one in found} == {JobState.FAILED}
 
 
 def test_a_job_that_up42_does_not_know_any_more_is_told(work, works, explain, check):
