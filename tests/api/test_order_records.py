@@ -54,6 +54,10 @@ class TestOrderInput:
         with pytest.raises(ValueError, match=r"at (least|most)"):
             OrderInput(**{**WANTED, **wrong})
 
+    def test_what_is_misspelt_is_not_sent(self):
+        with pytest.raises(ValueError, match="budgetid"):
+            OrderInput(**WANTED, budgetid="b-1")
+
     @pytest.mark.parametrize("fits", [{"display_name": "x" * 200}, {"tags": tuple(map(str, range(30)))}])
     def test_up_to_the_limits(self, fits):
         assert OrderInput(**{**WANTED, **fits})

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
 
 from up42_pipelines.api.following import INTERVAL_S, PATIENCE_S, follow
 from up42_pipelines.api.order_status import OrderStatus, OrderSubStatus
@@ -86,7 +87,7 @@ class Order(Record):
         return details.get("aoi") or details.get("geometry")
 
 
-class OrderInput(Record):
+class OrderInput(BaseModel):
     """What estimate and placing are given; serialised with `to_json`.
 
     Attributes:
@@ -96,7 +97,14 @@ class OrderInput(Record):
         feature_collection: one order per feature; a full-scene product takes one feature with a null geometry.
         tags: at most 30, of letters, digits, space and `. - _ / :`. Must be absent, not null, when unused.
         budget_id: the budget that pays.
+
+    Raises:
+        ValidationError: of pydantic; also for a name that is none of these, for what is misspelt here is not what pays.
     """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
 
     data_product: str
     display_name: str = Field(min_length=1, max_length=200)
