@@ -3,13 +3,14 @@
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
+from unittest.mock import Mock
 
 import pytest
 import requests
 from shapely.geometry import box, mapping, shape
 
 from up42_pipelines.api import OrderInput
-from up42_pipelines.api.processing import Cost, JobStatus
+from up42_pipelines.api.processing import Cost, JobStatus, Process
 from up42_pipelines.errors import (
     ApprovalRequired,
     BudgetExceeded,
@@ -423,3 +424,16 @@ def test_another_job_that_carries_the_key(desk, bought_now):
 def test_a_job_of_another_process_is_another_job(desk):
     job = desk.client.processing.execute("true-color-conversion", desk.planned.submitted(5))
     assert desk.purchase().get(job.id).contradiction == f"process true-color-conversion instead of {UPSAMPLING}"
+
+
+@pytest.mark.parametrize(("told", "credits"), [(3, 3), (3.0001, 4), (0.2, 1), (0, 0)])
+def test_a_part_of_a_credit_counts_as_a_whole_one(told, credits):
+    """Rounded down, many jobs would slip below a ceiling."""
+    offer = Mock()
+    offer.process.return_value = Process(id=UPSAMPLING)
+    offer.validate.return_value = ()
+    offer.cost.return_value = Cost(total_credits=told)
+    planned = PlannedJob(
+        workspace_id="w", workflow="w", step="s", partition=PARTITION, process_id=UPSAMPLING, inputs={"item": "i"}
+    )
+    assert JobPurchase(planned, offer, Mock()).price() == credits
