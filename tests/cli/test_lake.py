@@ -102,6 +102,8 @@ def test_wrong_usage(run):
 def test_verify_and_repair(run, lake):
     said = run("lake verify")
     assert (said.code, said.stdout, said.stderr) == (0, "", "Everything is as the items say.\n")
+    said = run("lake verify --lake misspelt")
+    assert "Nothing has landed in" in said.stderr
     lake.write_bytes(b"damaged", "collections", "phr", "scene-1", "data.tif")
     lake.remove("collections", "phr", "collection.json")
     said = run("lake verify --fast")

@@ -160,18 +160,21 @@ def verify(collection: str | None, fast: bool, lake_url: str, out: Output) -> No
     is not as it should be.
     """
     from up42_pipelines.lake import Lake
+    from up42_pipelines.lake.upkeep.files import collection_names
     from up42_pipelines.lake.upkeep.verify import verify as findings_in
 
-    found = 0
+    found, store = 0, Lake(lake_url)
+    landed = collection_names(store, collection)
 
     def counted() -> Iterator[Finding]:
         nonlocal found
         with _verifying() as tell:
-            for finding in findings_in(Lake(lake_url), collection, fast=fast, on_progress=tell):
+            for finding in findings_in(store, collection, fast=fast, on_progress=tell):
                 found += 1
                 yield finding
 
-    out.listing(counted(), _FINDINGS, nothing="Everything is as the items say.", raw=asdict)
+    nothing = "Everything is as the items say." if landed else f"Nothing has landed in {store.url}."
+    out.listing(counted(), _FINDINGS, nothing=nothing, raw=asdict)
     if found:
         raise click.exceptions.Exit(FAILED)
 

@@ -412,7 +412,12 @@ class TestReaders:
     def test_what_a_column_cannot_hold_is_left_out(self, tmp_path):
         lake = Lake(str(tmp_path / "lake"))
         odd = item("odd", gsd="half a metre", title=["no", "text"], instruments="pan", created="yesterday")
-        odd["properties"] |= {"eo:cloud_cover": True, "platform": "\ud800", "up42-user:tags": [1]}
+        odd["properties"] |= {
+            "eo:cloud_cover": True,
+            "view:azimuth": 10**400,
+            "platform": "\ud800",
+            "up42-user:tags": [1],
+        }
         odd["assets"]["odd.tif"] |= {"file:size": "many", "bands": [7, {"nodata": "some"}], "proj:shape": [1.5]}
         odd["geometry"] = odd.pop("bbox") and None
         add(lake, odd)
