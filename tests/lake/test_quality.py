@@ -115,6 +115,11 @@ def test_bands_and_types(rules, problem):
     assert finding.figures == {"bands": {"ms": 2}, "data_types": {"ms": ["uint16"]}}
 
 
+def test_every_band_must_be_of_an_accepted_type():
+    mixed = item(ms={"bands": [band(), band(data_type="uint8")]})
+    assert "ms is uint16, uint8, not uint16." in found(Check.BANDS, mixed, DeliveryRules(data_types=("uint16",))).detail
+
+
 def test_nodata_is_that_of_the_fullest_band():
     assert found(Check.NODATA, item(ms={"bands": [band(0.5), band(1.0)]})).passed
     finding = found(Check.NODATA, item(ms={"bands": [band(0.5), band(0.9)]}))

@@ -324,6 +324,18 @@ def test_cut_off_jpeg_2000_is_found(make_raster, noise, tmp_path, share):
         ensure_cog(source, tmp_path / "target.tif")
 
 
+def test_cut_off_jpeg_2000_that_reaches_to_the_end_of_its_file_is_found(make_raster, noise, tmp_path):
+    """A box of length 0 is as long as the file, however short that is."""
+    content = make_raster("a.jp2", noise(1, 100), driver="JP2OpenJPEG", QUALITY=100, REVERSIBLE="YES").read_bytes()
+    box = content.index(b"jp2c") - 4
+    open_ended, source = content[:box] + bytes(4) + content[box + 4 :], tmp_path / "open.jp2"
+    source.write_bytes(open_ended)
+    assert describe(source).width == 50
+    source.write_bytes(open_ended[:-100])
+    with pytest.raises(InvalidDelivery, match="no end marker"):
+        describe(source)
+
+
 @pytest.mark.parametrize("spoil", ["pixels", "tags", "rpcs", "crs", "layout"])
 def test_a_conversion_that_changes_something_is_refused(make_raster, noise, tmp_path, monkeypatch, spoil):
     """GDAL did what it should so far; this is for the day when it does not."""

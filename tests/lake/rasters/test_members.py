@@ -7,6 +7,7 @@ import pytest
 import rasterio
 
 from up42_pipelines.errors import InvalidDelivery
+from up42_pipelines.lake.rasters import members
 from up42_pipelines.lake.rasters.cog import ensure_cog
 from up42_pipelines.lake.rasters.members import gathered
 from up42_pipelines.lake.rasters.raster import closed_world, describe
@@ -158,6 +159,16 @@ def test_a_mask_that_is_a_vrt_is_ignored(raster_worker, make_raster, noise, secr
     assert landed.valid_percent == 100
     with gathered(RasterSource(path=path, members=(mask,))) as linked:
         assert [entry.name for entry in linked.parent.iterdir()] == ["a.tif"]
+
+
+def test_absurdly_large_side_cars_are_not_read(make_raster, make_dimap, noise, tmp_path, monkeypatch):
+    path = make_raster("a.tif", noise(1, 100), bare=True)
+    world = path.with_suffix(".tfw")
+    world.write_text("2\n0\n0\n-2\n500001\n5799999\n" + " " * 1000)
+    assert describe(RasterSource(path=path, members=(world,))).transform is None
+    monkeypatch.setattr(members, "_MAX_XML_BYTES", 100)
+    with pytest.raises(InvalidDelivery, match="too many for metadata"):
+        describe(make_dimap("IMAGERY.TIF"))
 
 
 def test_a_world_file_gives_the_place(raster_worker, make_raster, noise, tmp_path):
