@@ -36,7 +36,7 @@ def main(context: click.Context, region: str | None, api_url: str | None, worksp
     """Buy satellite imagery through UP42 once, watch it arrive, and land it verified in a data lake.
 
     The account is that of UP42_USERNAME and UP42_PASSWORD. Data goes to stdout, everything else to stderr; --json
-    prints UP42's own JSON. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+    prints UP42's own JSON. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted.
     """
     context.obj = AccountSettings.of(os.environ, region=region, api_url=api_url, workspace_id=workspace_id)
 
