@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
 import pystac
 import pytest
 
+from up42_pipelines.assets import landing
 from up42_pipelines.assets.landing_log import BETWEEN_LINES_S, LandingLog
 from up42_pipelines.lake import LandedItem
 from up42_pipelines.lake.events import AssetLanded, AssetProgress, AssetSkipped, AssetStarted
@@ -121,3 +123,17 @@ def test_what_becomes_of_files_and_items(log, lines):
         ("ERROR", "item 1 of 3, scene: withheld from catalogue and index, nodata_share: 100 % of ms are nodata."),
         ("ERROR", "item 1 of 3, scene: Broke off."),
     ]
+
+
+def test_the_helpers_end_when_all_has_landed(monkeypatch):
+    """Elsewhere in these tests one helper of each kind serves all runs."""
+    ended = []
+
+    class Helper(AbstractContextManager):
+        def __exit__(self, *_):
+            ended.append(self)
+
+    monkeypatch.setattr(landing, "RasterWorker", Helper)
+    monkeypatch.setattr(landing, "VectorWorker", Helper)
+    landing.land_items([], client=None, lake=None, collection_id="c", options=None, log=logging.getLogger("run"))
+    assert len(ended) == 2
