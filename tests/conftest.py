@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
+from hypothesis import settings
 
 from tests.launch import Forked, launch
 from up42_pipelines.api import Credentials, Hosts, Patience, Up42Client
@@ -24,7 +25,9 @@ _KIND_SEED = 1200
 
 
 def pytest_configure() -> None:
-    """Hide boto3 from this process and its children."""
+    """Hide boto3 from this process and its children. A property takes as long as it takes on a busy machine."""
+    settings.register_profile("suite", deadline=None)
+    settings.load_profile("suite")
     if _WITHOUT_BOTO3 not in sys.path:
         sys.path.insert(0, _WITHOUT_BOTO3)
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_WITHOUT_BOTO3, os.environ.get("PYTHONPATH")]))
