@@ -92,6 +92,7 @@ class FileServer:
     sent: Counter[str] = field(default_factory=Counter)  # bytes of bodies
     clients: set[Any] = field(default_factory=set)  # addresses: one per connection
     signed: int = 0
+    hung_up: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))  # once per connection
     over: threading.Event = field(default_factory=threading.Event)
 
     def put(self, name: str, content: bytes, *faults: Fault, **options: Any) -> str:
@@ -209,6 +210,10 @@ class _Server(ThreadingHTTPServer):
     def handle_error(self, *_: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError | ssl.SSLError):
             super().handle_error(*_)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.files.hung_up.release()
 
 
 @contextmanager

@@ -197,7 +197,15 @@ def test_a_redirect_out_of_https_is_refused(secure, fault, get, certificate, mon
 def test_a_connection_that_the_server_has_closed_is_not_used_again(files, fault, tmp_path):
     """Without a word of it in the answer: a request on it would fail, and count."""
     hrefs = [files.put(str(index), CONTENT, fault(drop_after=len(CONTENT))) for index in range(4)]
-    wanted = [Wanted(name=href, sign=lambda href=href: files.sign(href), target=tmp_path / href[-1]) for href in hrefs]
+    wanted = [
+        Wanted(
+            name=href,
+            sign=lambda href=href: files.sign(href),
+            target=tmp_path / href[-1],
+            on_arrival=lambda _: files.hung_up.acquire(timeout=10),
+        )
+        for href in hrefs
+    ]
     pauses = []
     outcomes = fetch(wanted, limits=Limits(connections=1), patience=ONCE, sleep=pauses.append)
     assert [result.size for _, result in outcomes] == [len(CONTENT)] * 4
