@@ -24,7 +24,7 @@ from benchmarks.servers import encoded, file_server
 
 ROUNDS = 5
 BYTES = 1_000_000_000
-CONNECTIONS = {"loopback": 4, "link": 16}
+CONNECTIONS = {"loopback": 2, "link": 16}
 # Behind the link, staging takes 50 s to come in and 50 s to go out.
 LINK_BYTES, LINK_STAGE_ROUNDS = 1_000_000_000, 2
 OURS, STAGE = "up42-pipelines stream", "requests to file, gcsfs put_file"
