@@ -32,14 +32,21 @@ def product(client):
 
 
 @pytest.fixture(scope="module")
-def scene_id(client):
-    found = client.catalog.search(
-        "sandbox-host",
-        collections=["sandbox-optical"],
-        intersects=mapping(AREA),
-        start=datetime(2026, 5, 1, tzinfo=UTC),
-        end=datetime(2026, 5, 31, tzinfo=UTC),
+def found(client):
+    """What is on offer for the area."""
+    return list(
+        client.catalog.search(
+            "sandbox-host",
+            collections=["sandbox-optical"],
+            intersects=mapping(AREA),
+            start=datetime(2026, 5, 1, tzinfo=UTC),
+            end=datetime(2026, 5, 31, tzinfo=UTC),
+        )
     )
+
+
+@pytest.fixture(scope="module")
+def scene_id(found):
     return next(scene.id for scene in found if shape(scene.geometry).covers(AREA))
 
 

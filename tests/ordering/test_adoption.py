@@ -27,14 +27,7 @@ SOON = Timing(lease_s=2, start_s=1, settling_s=0.5, skew_s=0.1, gap_s=0.05, poll
 
 
 @pytest.fixture(scope="module")
-def scenes(client):
-    found = client.catalog.search(
-        "sandbox-host",
-        collections=["sandbox-optical"],
-        intersects=mapping(AREA),
-        start=datetime(2026, 5, 1, tzinfo=UTC),
-        end=datetime(2026, 5, 31, tzinfo=UTC),
-    )
+def scenes(found):
     return [scene.id for scene in found if shape(scene.geometry).covers(LARGER)]
 
 

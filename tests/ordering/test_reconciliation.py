@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
-from shapely.geometry import box, mapping, shape
+from shapely.geometry import box, mapping
 
+from tests.ordering.faults import AREA
 from up42_pipelines.api import OrderInput, OrderStatus
 from up42_pipelines.errors import AnswerLost, ApprovalRequired, LakeError, NotFound
 from up42_pipelines.lake import Lake
@@ -25,7 +26,6 @@ from up42_pipelines.purchasing.budget import Ceilings, Entry, EntryState, Sheet
 from up42_pipelines.purchasing.intents import State
 from up42_pipelines.purchasing.protocol import Timing
 
-AREA = box(-9.15, 38.71, -9.14, 38.72)
 PARTITION = "lisbon|2026-05-01"
 SOON = Timing(lease_s=2, start_s=1, settling_s=0.2, skew_s=0.1, looks=2, gap_s=0.05, poll_s=0.05)
 
@@ -43,17 +43,8 @@ def client(mine):
 
 
 @pytest.fixture(scope="module")
-def offer(client):
-    """Product and scene."""
-    product = client.catalog.collection("sandbox-optical").data_product("analytic").id
-    found = client.catalog.search(
-        "sandbox-host",
-        collections=["sandbox-optical"],
-        intersects=mapping(AREA),
-        start=datetime(2026, 5, 1, tzinfo=UTC),
-        end=datetime(2026, 5, 31, tzinfo=UTC),
-    )
-    return product, next(scene.id for scene in found if shape(scene.geometry).covers(AREA))
+def offer(product, scene_id):
+    return product, scene_id
 
 
 @pytest.fixture
