@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -37,6 +38,12 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items) -> None:
     """The slow ones first, or one core waits for them at the end; otherwise in the (random) order that they had."""
     items.sort(key=lambda item: not ({"slow", "browser"} & {mark.name for mark in item.iter_markers()}))
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests are no garbage: each full collection would look at all of them again."""
+    gc.collect()
+    gc.freeze()
 
 
 class SandboxProcess:
